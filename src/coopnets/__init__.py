@@ -1,0 +1,1 @@
+"""Cooperative learning of descriptor and generator networks."""
