@@ -1,0 +1,7 @@
+"""``python -m coopnets``, for ``accelerate launch -m coopnets train ...``."""
+
+import sys
+
+from coopnets.cli import main
+
+sys.exit(main())

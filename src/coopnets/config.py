@@ -1,0 +1,181 @@
+"""The settings of a run: typed values, no behaviour.
+
+Symbols are the paper's (Xie, Lu, Gao, Zhu, Wu, "Cooperative Training of Descriptor and
+Generator Networks", TPAMI 2018, arXiv 1609.09408): ``delta`` the Langevin step size, ``s``
+the standard deviation of the reference N(0, s^2 I), ``L`` the number of Langevin steps,
+``sigma`` the standard deviation of the generator's residual.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptorConfig:
+    """Bottom-up ConvNet f(x), the sum of ``outputs`` numbers."""
+
+    channels: tuple[int, ...] = (64, 128, 256)
+    """Output channels of each convolution."""
+    kernels: tuple[int, ...] = (5, 3, 3)
+    """Kernel side of each convolution."""
+    strides: tuple[int, ...] = (2, 2, 1)
+    """Stride of each convolution."""
+    padding: tuple[int, ...] | None = None
+    """Zero padding of each convolution; None is TensorFlow's SAME: side -> ceil(side / stride)."""
+    outputs: int = 100
+    """K: f is the plain sum of K linear outputs. Under Adam the summed unit learns K times as
+    fast as its rate says, so K sets the effective rate of the top layer."""
+    activation: Literal["leaky_relu", "relu", "silu"] = "leaky_relu"
+    slope: float = 0.2
+    """Negative slope of leaky_relu."""
+    init_std: float | None = 0.01
+    """Weights start as N(0, init_std^2) with zero biases; None keeps PyTorch's own start."""
+    spectral_norm: bool = False
+    """Divide every weight by its largest singular value: a remedy for divergence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Top-down ConvNet g(z): a dense layer to the smallest map, then doublings up to the image."""
+
+    latent: int = 100
+    """Length of z ~ N(0, I)."""
+    channels: tuple[int, ...] = (512, 256, 128, 64)
+    """Channels of each hidden map, smallest map first; each further map is twice as wide."""
+    kernels: tuple[int, ...] = (5, 5, 5, 5)
+    """Kernel side of each transposed convolution, the last one giving the image."""
+    norm: Literal["batch", "none"] = "batch"
+    """Batch statistics while training; running statistics whenever samples are drawn, so that
+    a sample never depends on its neighbours."""
+    norm_scale: bool = False
+    """Learn the scale of the normalisation too; the authors' TensorFlow code learns the offset
+    alone."""
+    norm_eps: float = 1e-3
+    activation: Literal["leaky_relu", "relu", "silu"] = "leaky_relu"
+    slope: float = 0.2
+    init_std: float | None = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class LangevinConfig:
+    """Revision x <- x - delta^2/2 (x/s^2 - df/dx) + tau delta e (paper, equation of step D1)."""
+
+    steps: int = 10
+    """L: steps of revision in training."""
+    sample_steps: int | None = None
+    """Steps of revision when sampling; None means as many as in training."""
+    delta: float = 0.002
+    """Step size, on the scale of images in [-1, 1]."""
+    s: float | None = 0.016
+    """Standard deviation of the Gaussian reference; None leaves the reference out."""
+    tau: float = 1.0
+    """Noise scale relative to delta: 1 is Langevin dynamics, 0 is gradient descent."""
+    tau_until: int | None = None
+    """Iteration at which the noise ends (the authors' follow-ups switch it off); None keeps it."""
+    tau_decay: Literal["step", "linear"] = "step"
+    """Whether the noise stops at ``tau_until`` or falls to zero linearly until then."""
+    clamp: float | None = None
+    """Keep x within [-clamp, clamp] after every step; None leaves it free, as the authors do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorConfig:
+    """Step G1: Langevin inference of z given the revised x. Off with 0 steps."""
+
+    steps: int = 0
+    delta: float = 0.1
+    tau: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam for one network."""
+
+    lr: float = 1e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    decay: float = 1.0
+    """The rate is multiplied by this every ``decay_every`` iterations (1: constant)."""
+    decay_every: int = 1000
+    clip: float | None = None
+    """Largest gradient norm; None does not clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides what a run computes."""
+
+    preset: str = "scene"
+    """Settings to start from; ``coopnets presets`` lists them."""
+    size: int = 64
+    """Side of the square images."""
+    image_channels: int = 3
+    crop: int | None = None
+    """Centre crop before resizing (CelebA's convention is 108); None takes the largest square."""
+    descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    langevin: LangevinConfig = field(default_factory=LangevinConfig)
+    posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
+    descriptor_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=0.01))
+    generator_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-4))
+    sigma: float = 0.3
+    """Standard deviation of the generator's residual: x = g(z) + eps, eps ~ N(0, sigma^2 I)."""
+    batch_size: int = 100
+    """Observed images in an iteration, over all processes together."""
+    chains: int = 100
+    """Langevin chains in an iteration, over all processes together; need not equal batch_size."""
+    memory: int = 0
+    """Iterations whose pairs (z, revised x) are remembered for more teaching; 0 remembers none."""
+    teaching: int = 0
+    """Further generator steps an iteration on remembered pairs; cheap beside revision."""
+    energy_l2: float = 0.0
+    """Weight of the penalty on mean f^2 over data and revisions, f in units of dim(x)/s^2 (or of
+    dim(x) where there is no reference)."""
+    data_noise: float = 0.0
+    """Standard deviation of the Gaussian noise added to the observed images."""
+    ema: float = 0.0
+    """Decay of the moving average of both networks that samples are drawn from; 0 keeps none."""
+    precision: Precision = "auto"
+    """Arithmetic inside the networks; states, noise and updates are fp32 always. auto is bf16
+    where the hardware has it."""
+    seed: int = 0
+
+
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a nested dataclass as ``("langevin.delta", 0.002)``."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            yield from flatten(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", value
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain dictionary of a configuration, ready for JSON."""
+    return {
+        f.name: to_dict(v) if is_dataclass(v := getattr(config, f.name)) else v
+        for f in fields(config)
+    }
+
+
+def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:
+    """Inverse of :func:`to_dict` for the dataclass ``kind``.
+
+    Raises:
+        ValueError: a key is not a field of ``kind``.
+    """
+    known = {f.name: f for f in fields(kind)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"unknown setting {', '.join(unknown)} of {kind.__name__}")
+    parsed = {}
+    for name, value in values.items():
+        if is_dataclass(known[name].type):
+            value = from_dict(known[name].type, value)  # type: ignore[arg-type]
+        elif isinstance(value, list):
+            value = tuple(value)
+        parsed[name] = value
+    return kind(**parsed)

@@ -1,0 +1,205 @@
+"""Cooperative learning by MCMC teaching: one iteration, steps G0, D1, G1, D2, G2.
+
+TPAMI 2018 (arXiv 1609.09408), the CoopNets algorithm. theta are the weights of the descriptor
+f, alpha those of the generator g; x^ (``x_hat``) are the generator's proposals and x~
+(``x_tilde``) the descriptor's revisions of them.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from coopnets.averaging import averaged_copy, update_average
+from coopnets.chance import Draws
+from coopnets.config import Config, OptimizerConfig
+from coopnets.guard import examine
+from coopnets.langevin import Trace, revise
+from coopnets.memory import Memory
+from coopnets.models import Descriptor, Generator
+from coopnets.posterior import infer
+from coopnets.precision import autocast
+from coopnets.processes import Processes
+from coopnets.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration made, for the log and the pictures."""
+
+    metrics: dict[str, float]
+    x_hat: Tensor
+    x_tilde: Tensor
+
+
+class Cooperation:
+    """The two networks, their optimisers, and the iteration that lets them teach each other.
+
+    Args:
+        config: settings, with ``precision`` resolved.
+        processes: this process' device and place among the others.
+    """
+
+    def __init__(self, config: Config, processes: Processes) -> None:
+        self.config, self.processes = config, processes
+        device = processes.device
+        torch.manual_seed(config.seed)
+        self.f = Descriptor(config.descriptor, config.size, config.image_channels).to(device)
+        self.g = Generator(config.generator, config.size, config.image_channels).to(device)
+        self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
+        self.averages = {k: averaged_copy(v) for k, v in self.networks.items() if config.ema}
+        self.optimizers: dict[str, Optimizer] = {
+            "descriptor": optimizer(self.f, config.descriptor_optimizer),
+            "generator": optimizer(self.g, config.generator_optimizer),
+        }
+        image = (config.image_channels, config.size, config.size)
+        chains = processes.share(config.chains, "chains")
+        self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
+        self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
+        self.delta_scale = 1.0
+        """Factor on the Langevin step size; the guard lowers it after a divergence."""
+
+    def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
+        """One cooperative iteration on observed images.
+
+        Args:
+            x: this process' observed images, (B, C, H, W) in [-1, 1].
+            t: number of the iteration, from 0; it names the random numbers.
+            attempt: how often iterations from here were rolled back; it renews them.
+
+        Raises:
+            Diverged: the revision ran away; no weight has moved.
+        """
+        c, g, watch = self.config, self.g, Stopwatch(self.processes.device)
+        draws = self.processes.draws(c.seed, t, attempt)
+        if c.data_noise:
+            x = x + c.data_noise * draws.like(x)
+
+        # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I).
+        z = draws.normal(c.chains, c.generator.latent)
+        with torch.no_grad(), self.autocast():
+            x_hat = g(z)
+        watch.lap("g0")
+
+        # D1: L steps of Langevin dynamics under the current theta revise x^ into x~.
+        x_tilde, trace = self.revise(x_hat, t, draws)
+        watch.lap("d1")
+
+        # G1 (optional): l steps of Langevin dynamics on z under the posterior given x~.
+        if c.posterior.steps:
+            z = self.infer(x_tilde, z, draws)
+        watch.lap("g1")
+
+        # D2: theta follows the gradient of mean f(x) - mean f(x~).
+        loss, f_data, f_revised = self.descriptor_loss(x, x_tilde)
+        displacement = (x_tilde - x_hat).square().mean()
+        energies = self.processes.mean(torch.stack([f_data, f_revised, displacement])).tolist()
+        displacement_rms = energies[2] ** 0.5
+        examine(
+            displacement=displacement_rms, f_data=energies[0], f_revised=energies[1],
+            energy_unit=self.energy_unit,
+        )  # fmt: skip
+        self.step("descriptor", loss, t)
+        watch.lap("d2")
+
+        # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
+        # remembered pairs, since teaching is cheap beside revision.
+        error = self.generator_loss(z, x_tilde)
+        self.step("generator", error, t)
+        if c.memory:
+            self.memory.add(z, x_tilde)
+            for _ in range(c.teaching):
+                self.step("generator", self.generator_loss(*self.memory.recall(draws)), t)
+        for name, average in self.averages.items():
+            update_average(average, self.networks[name], c.ema, t)
+        watch.lap("g2")
+
+        metrics = {
+            "f_data": energies[0], "f_revised": energies[1], "displacement": displacement_rms,
+            "generator_error": float(self.processes.mean(error.detach())),
+            **summary(trace, self.processes), **watch.seconds,
+        }  # fmt: skip
+        return Iteration(metrics, x_hat, x_tilde)
+
+    def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
+        """Step D1 on the bare descriptor, noise scale annealed as configured."""
+        c = self.config.langevin
+        self.f.eval()  # spectral normalisation must not move within a chain
+        revised = revise(
+            self.f, x, steps=c.steps, delta=c.delta * self.delta_scale, s=c.s,
+            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like, clamp=c.clamp,
+            precision=self.config.precision,
+        )  # fmt: skip
+        self.f.train()
+        return revised
+
+    def infer(self, x: Tensor, z: Tensor, draws: Draws) -> Tensor:
+        """Step G1 from the known z; batch norm in evaluation mode, so that each chain is alone."""
+        c = self.config.posterior
+        self.g.eval()
+        z = infer(
+            self.g, x, z, steps=c.steps, delta=c.delta, sigma=self.config.sigma, tau=c.tau,
+            noise=draws.like, precision=self.config.precision,
+        )  # fmt: skip
+        self.g.train()
+        return z
+
+    def descriptor_loss(self, x: Tensor, x_tilde: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """mean f(x~) - mean f(x) (+ energy penalty), mean f(x), mean f(x~); one pass over both."""
+        with self.autocast():
+            f_x, f_tilde = self.f(torch.cat([x, x_tilde])).split([len(x), len(x_tilde)])
+        loss = f_tilde.mean() - f_x.mean()
+        if self.config.energy_l2:
+            squares = f_x.square().mean() + f_tilde.square().mean()
+            loss = loss + self.config.energy_l2 * squares / self.energy_unit
+        return loss, f_x.detach().mean(), f_tilde.detach().mean()
+
+    def generator_loss(self, z: Tensor, x_tilde: Tensor) -> Tensor:
+        """|x~ - g(z)|^2 / (2 sigma^2), sum over pixels, mean over chains; x~ is constant."""
+        with self.autocast():
+            residual = x_tilde - self.g(z)
+        error: Tensor = residual.square().flatten(1).sum(1).mean()
+        return error / (2 * self.config.sigma**2)
+
+    def step(self, name: str, loss: Tensor, t: int) -> None:
+        """One synchronised step of a network's optimiser."""
+        settings: OptimizerConfig = getattr(self.config, f"{name}_optimizer")
+        parameters = [p for p in self.networks[name].parameters() if p.requires_grad]
+        for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            p.grad = gradient
+        self.processes.average_gradients(parameters)
+        if settings.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, settings.clip)
+        for group in self.optimizers[name].param_groups:
+            group["lr"] = settings.lr * settings.decay ** (t // settings.decay_every)
+        self.optimizers[name].step()
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The configured arithmetic inside a network."""
+        return autocast(self.config.precision, self.processes.device)
+
+
+def optimizer(net: nn.Module, settings: OptimizerConfig) -> Adam:
+    """Adam over the trained parameters of ``net``."""
+    parameters = [p for p in net.parameters() if p.requires_grad]
+    return Adam(parameters, settings.lr, (settings.beta1, settings.beta2), fused=True)
+
+
+def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:
+    """tau at iteration t: constant, or ended at ``until`` at once or linearly."""
+    if until is None:
+        return tau
+    if t >= until:
+        return 0.0
+    return tau * (1 - t / until) if decay == "linear" else tau
+
+
+def summary(trace: Trace, processes: Processes) -> dict[str, float]:
+    """The trace in numbers: energy of the proposals, drift and noise relative to x."""
+    if not len(trace.energy):
+        return {}
+    last = torch.stack([trace.energy[0], trace.energy[-1], trace.drift.mean(), trace.noise.mean()])
+    keys = ("u_proposed", "u_last", "drift", "noise")
+    return dict(zip(keys, processes.mean(last).tolist(), strict=True))

@@ -1,0 +1,43 @@
+"""The guard: is an iteration running away?
+
+Users of energy-based models complain of divergence first. An iteration is examined after its
+revision and before any weight moves, so what is rolled back is never much.
+"""
+
+import math
+
+
+class Diverged(Exception):
+    """Raised within an iteration that runs away; the message says what did."""
+
+
+DISPLACEMENT_LIMIT = 1.0
+"""Root mean square distance, on the scale of [-1, 1], that a revision may move a pixel: half of
+the whole range. Healthy revisions start near 0.3 and fall to a few hundredths."""
+
+ENERGY_LIMIT = 300.0
+"""Largest gap between mean f of data and of revisions, in units of dim(x) / s^2 (the order of
+|x|^2 / s^2, which f must balance). Healthy gaps are below 1."""
+
+
+def examine(*, displacement: float, f_data: float, f_revised: float, energy_unit: float) -> None:
+    """Pass a healthy revision.
+
+    Args:
+        displacement: root mean square over pixels and chains of revised minus proposed x.
+        f_data: mean f over observed images.
+        f_revised: mean f over revised images.
+        energy_unit: dim(x) / s^2, or dim(x) without reference.
+
+    Raises:
+        Diverged: a value is not finite, or beyond its limit.
+    """
+    values = {"displacement": displacement, "f(data)": f_data, "f(revised)": f_revised}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Diverged(f"{name} is {value}")
+    if displacement > DISPLACEMENT_LIMIT:
+        raise Diverged(f"revision moves pixels by {displacement:.2f}, over {DISPLACEMENT_LIMIT}")
+    gap = abs(f_data - f_revised) / energy_unit
+    if gap > ENERGY_LIMIT:
+        raise Diverged(f"f(data) and f(revised) are {gap:.0f} units of dim(x)/s^2 apart")

@@ -1,0 +1,106 @@
+"""Langevin revision of images under the descriptor (step D1).
+
+One step, with energy U(x) = |x|^2 / (2 s^2) - f(x; theta):
+
+    x  <-  x - delta^2/2 (x / s^2 - df/dx) + tau delta e,      e ~ N(0, I)
+
+(TPAMI 2018, Langevin revision dynamics of the descriptor net). tau = 1 is Langevin dynamics,
+whose law tends to exp(-U) as delta tends to 0; tau = 0 is gradient descent on U.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coopnets.models.descriptor import energy
+from coopnets.precision import autocast
+
+Normal = Callable[[Tensor], Tensor]
+"""Draws standard normal numbers in the shape, type and device of its argument."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened at each of the L steps, averaged over chains; every field is (L,)."""
+
+    energy: Tensor
+    """U before the step."""
+    drift: Tensor
+    """Root mean square of the drift relative to that of x."""
+    noise: Tensor
+    """Root mean square of the noise relative to that of x."""
+    displacement: Tensor
+    """Root mean square distance of a pixel from where its chain began, after the step."""
+
+
+def normal(generator: torch.Generator | None) -> Normal:
+    """Standard normal noise from a PyTorch generator (None: the global one)."""
+
+    def draw(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+    return draw
+
+
+def revise(
+    f: Callable[[Tensor], Tensor],
+    x: Tensor,
+    *,
+    steps: int,
+    delta: float,
+    s: float | None = None,
+    tau: float = 1.0,
+    noise: Normal | torch.Generator | None = None,
+    fixed: Tensor | None = None,
+    clamp: float | None = None,
+    precision: str = "fp32",
+) -> tuple[Tensor, Trace]:
+    """Run ``steps`` of Langevin dynamics from ``x`` under f.
+
+    Args:
+        f: maps (B, ...) to (B,); only its gradient with respect to x is computed.
+        x: starting images, (B, ...), about [-1, 1]; left as it is.
+        steps: L, at least 0.
+        delta: step size.
+        s: standard deviation of the Gaussian reference; None for no reference.
+        tau: noise scale.
+        noise: a ``torch.Generator``, or a function that draws noise like its argument.
+        fixed: boolean mask that broadcasts to x; where true, x comes back bit for bit.
+        clamp: if given, x is kept in [-clamp, clamp] after each step (fixed pixels excepted).
+        precision: arithmetic inside f, ``fp32`` or ``bf16``; x, noise and update stay fp32.
+
+    Returns:
+        The revised images, detached, and the trace of the run.
+    """
+    draw = noise if callable(noise) else normal(noise)
+    half = 0.5 * delta**2
+    start, x = x.detach(), x.detach().clone()
+    trace: list[Tensor] = []
+    with autocast(precision, x.device), torch.enable_grad():
+        for _ in range(steps):
+            x.requires_grad_()
+            f_x = f(x)
+            (drift,) = torch.autograd.grad(f_x.sum(), x)
+            x = x.detach()
+            with torch.no_grad():
+                u, size = energy(f_x.detach(), x, s).mean(), _rms(x)
+                if s is not None:
+                    drift.sub_(x, alpha=1 / s**2)
+                drift.mul_(half)
+                x.add_(drift)
+                if tau:
+                    x.add_(draw(x), alpha=tau * delta)
+                if clamp is not None:
+                    x.clamp_(-clamp, clamp)
+                if fixed is not None:
+                    x = torch.where(fixed, start, x)
+                relative_noise = tau * delta / size
+                trace.append(torch.stack([u, _rms(drift) / size, relative_noise, _rms(x - start)]))
+    rows = torch.stack(trace, 1) if trace else x.new_zeros(4, 0)
+    return x.detach(), Trace(*rows)
+
+
+def _rms(x: Tensor) -> Tensor:
+    return x.square().mean().sqrt()

@@ -1,0 +1,245 @@
+"""A trained pair of networks, to sample from, to save and to share."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import coopnets
+from coopnets import checkpoint
+from coopnets.card import model_card
+from coopnets.chance import per_sample
+from coopnets.config import Config, from_dict, to_dict
+from coopnets.errors import RunError
+from coopnets.interpolate import Kind, linear, sphere
+from coopnets.models import Descriptor, Generator, energy
+from coopnets.precision import autocast, resolve
+from coopnets.runfolder import RunFolder
+from coopnets.sample import each_its_own, evaluating, latents, propose, refine, samples
+
+WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safetensors"}
+
+
+class CoopNets:
+    """Descriptor and generator of one training, in evaluation mode.
+
+    Args:
+        config: settings of the training.
+        weights: state of each network under ``descriptor`` and ``generator``.
+        about: what else is known: data, iterations, metrics, ``delta_scale``.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        weights: dict[str, dict[str, Tensor]],
+        about: dict[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.about, self.device = config, about or {}, torch.device(device)
+        self.precision = resolve(config.precision, self.device)
+        self.descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
+        self.generator = Generator(config.generator, config.size, config.image_channels)
+        for name, net in (("descriptor", self.descriptor), ("generator", self.generator)):
+            net.load_state_dict(weights[name])
+            net.requires_grad_(False).eval().to(self.device)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, device: torch.device | str = "cpu") -> "CoopNets":
+        """Load from a run folder, a folder of :meth:`save_pretrained`, or a hub id (owner/name).
+
+        Raises:
+            RunError: there is no model, or it is damaged.
+        """
+        folder = Path(source)
+        if not folder.exists():
+            folder = _download(str(source))
+        if (folder / "checkpoints").is_dir():
+            return cls(*_from_run(RunFolder(folder)), device)
+        return cls(*_from_export(folder), device)
+
+    def generate(self, n: int, *, seed: int = 0, first: int = 0, batch_size: int = 100) -> Tensor:
+        """Proposals of the generator alone, (n, C, H, W) in [-1, 1], numbers ``first`` and on."""
+        parts = self.stream(n, seed=seed, first=first, langevin_steps=0, batch_size=batch_size)
+        return torch.cat([x_hat for x_hat, _ in parts])
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        langevin_steps: int | None = None,
+        batch_size: int = 100,
+    ) -> Tensor:
+        """Proposals revised by the descriptor, (n, C, H, W), about [-1, 1].
+
+        Args:
+            n: how many.
+            seed: names the samples together with their number.
+            first: number of the first one.
+            langevin_steps: steps of revision; None takes the configured number.
+            batch_size: how many at a time; changes memory and speed, not the samples.
+        """
+        parts = self.stream(
+            n, seed=seed, first=first, langevin_steps=langevin_steps, batch_size=batch_size
+        )
+        return torch.cat([x_tilde for _, x_tilde in parts])
+
+    def stream(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        langevin_steps: int | None = None,
+        batch_size: int = 100,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs (proposed, revised) batch by batch, in constant memory."""
+        return samples(
+            self.descriptor, self.generator, self.config.langevin, self.config.generator.latent, n,
+            seed=seed, first=first, steps=langevin_steps, precision=self.precision,
+            delta_scale=self.about.get("delta_scale", 1.0), batch_size=batch_size,
+            device=self.device,
+        )  # fmt: skip
+
+    def interpolate(
+        self,
+        *,
+        kind: Kind = "linear",
+        pairs: int = 8,
+        points: int = 12,
+        seed: int = 0,
+        langevin_steps: int = 0,
+    ) -> Tensor:
+        """Images along paths between latent vectors.
+
+        Args:
+            kind: ``linear`` between pairs, or the four-corner ``sphere``.
+            pairs: number of paths (linear) or grids (sphere).
+            points: images on a path, or on a side of a grid; at least 2.
+            seed: names the latent vectors.
+            langevin_steps: steps of revision by the descriptor, with common noise along a path.
+
+        Returns:
+            (pairs, points, C, H, W), or (pairs, points, points, C, H, W) for the sphere.
+        """
+        ends = {"linear": 2, "sphere": 4}[kind]
+        latent = self.config.generator.latent
+        streams = per_sample(seed, 0, ends * pairs)
+        z = latents(streams, latent, self.device).view(pairs, ends, latent)
+        if kind == "linear":
+            paths = linear(z[:, 0], z[:, 1], points)
+        else:
+            paths = torch.stack([sphere(corners, points) for corners in z])
+        shown = []
+        for path, stream in zip(paths.flatten(1, -2), streams[::ends], strict=True):
+            x = propose(self.generator, path, self.precision)
+            noise = _common(stream, self.device)
+            shown.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
+        images = torch.stack(shown)
+        return images.view(*paths.shape[:-1], *images.shape[2:])
+
+    @torch.no_grad()
+    def energy(self, x: Tensor) -> Tensor:
+        """U(x) of images (B, C, H, W) in [-1, 1], (B,): low where the descriptor expects data."""
+        x = x.to(self.device)
+        with evaluating(self.descriptor), autocast(self.precision, self.device):
+            return energy(self.descriptor(x), x, self.config.langevin.s)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write config.json, two safetensors files, samples.png and a model card."""
+        from coopnets.pictures import grid, save_grid
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "coopnets": coopnets.__version__, "config": to_dict(self.config), "about": self.about,
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(content, indent=1))
+        for net, file in ((self.descriptor, WEIGHTS["descriptor"]),
+                          (self.generator, WEIGHTS["generator"])):  # fmt: skip
+            state = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
+            save_file(state, folder / file)
+        save_grid(grid(self.sample(64), 8), folder / "samples.png")
+        (folder / "README.md").write_text(model_card(self.config, self.about))
+        return folder
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Publish on the Hugging Face hub with its model card; return the address.
+
+        The sample grid goes with it: where the training pictures may not be shown, neither
+        may what is drawn after them be published without a thought.
+        """
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        scratch = Path(f"{repo_id.replace('/', '-')}.export")
+        try:
+            self.save_pretrained(scratch)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=scratch))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
+        return refine(
+            self.descriptor, x, self.config.langevin, noise=noise, steps=steps,
+            delta_scale=self.about.get("delta_scale", 1.0), precision=self.precision,
+        )  # fmt: skip
+
+
+def _common(stream: torch.Generator, device: torch.device) -> Any:
+    one = each_its_own([stream], device)
+    return lambda like: one(like).expand_as(like)
+
+
+def _from_run(folder: RunFolder) -> tuple[Config, dict[str, Any], dict[str, Any]]:
+    config, described = folder.config(), folder.describe()
+    found = checkpoint.whole(folder.checkpoints)
+    if not found:
+        raise RunError(f"{folder.path} holds no whole checkpoint: train it first")
+    tensors = found[0].tensors()
+    kind = "average" if config.ema and found[0].iteration else "network"
+    weights = {
+        name: {
+            k.removeprefix(f"{kind}.{name}."): v
+            for k, v in tensors.items()
+            if k.startswith(f"{kind}.{name}.")
+        }
+        for name in WEIGHTS
+    }
+    metrics = [m for m in folder.metrics() if "event" not in m]
+    about = {
+        "data": described["data"], "iteration": found[0].iteration,
+        "seconds": found[0].state["seconds"], "delta_scale": found[0].state["delta_scale"],
+        "metrics": metrics[-1] if metrics else {},
+    }  # fmt: skip
+    return config, weights, about
+
+
+def _from_export(folder: Path) -> tuple[Config, dict[str, Any], dict[str, Any]]:
+    try:
+        content = json.loads((folder / "config.json").read_text())
+        config: Config = from_dict(Config, content["config"])
+        weights = {name: load_file(folder / file) for name, file in WEIGHTS.items()}
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise RunError(f"{folder} holds no run and no saved model ({error})") from error
+    return config, weights, content["about"]
+
+
+def _download(repo_id: str) -> Path:
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=["*.json", "*.safetensors"]))
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise RunError(
+            f"{repo_id!r} is neither a folder here nor a model that can be had from the hub: "
+            "give a run folder, a saved model, or owner/name"
+        ) from error

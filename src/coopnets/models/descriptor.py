@@ -1,0 +1,61 @@
+"""The descriptor: a bottom-up ConvNet f(x) that defines an energy-based model.
+
+p(x; theta) is proportional to exp(f(x; theta)) N(x; 0, s^2 I), so the energy is
+U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from coopnets.config import DescriptorConfig
+from coopnets.models.layers import Conv2d, activation, start_normal
+
+
+class Descriptor(nn.Module):
+    """f(x; theta): convolutions, then a dense layer whose K outputs are summed.
+
+    Args:
+        config: layers.
+        size: side of the square images.
+        image_channels: 1 for grey, 3 for colour.
+
+    Raises:
+        ValueError: the layer lists differ in length.
+    """
+
+    def __init__(self, config: DescriptorConfig, size: int, image_channels: int) -> None:
+        super().__init__()
+        paddings = config.padding or (None,) * len(config.channels)
+        lengths = {len(v) for v in (config.channels, config.kernels, config.strides, paddings)}
+        if len(lengths) != 1:
+            raise ValueError("descriptor: channels, kernels, strides and padding differ in length")
+        layers: list[nn.Module] = []
+        width = image_channels
+        for channels, kernel, stride, padding in zip(
+            config.channels, config.kernels, config.strides, paddings, strict=True
+        ):
+            layers.append(Conv2d(width, channels, kernel, stride, padding))
+            layers.append(activation(config.activation, config.slope))
+            width = channels
+        features = nn.Sequential(*layers)
+        with torch.no_grad():
+            flat = features(torch.zeros(1, image_channels, size, size)).numel()
+        self.features = features
+        self.top = nn.Linear(flat, config.outputs)
+        if config.init_std is not None:
+            start_normal(self, config.init_std)
+        if config.spectral_norm:
+            for layer in [*self.features, self.top]:
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    spectral_norm(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f of each image: (B, C, H, W) in about [-1, 1] to (B,)."""
+        outputs: Tensor = self.top(self.features(x).flatten(1))
+        return outputs.float().sum(1)
+
+
+def energy(f: Tensor, x: Tensor, s: float | None) -> Tensor:
+    """U(x) = |x|^2 / (2 s^2) - f(x), (B,); without reference (s is None) it is -f(x)."""
+    return -f if s is None else x.square().flatten(1).sum(1) / (2 * s**2) - f

@@ -1,0 +1,119 @@
+"""Layers that both networks are built from."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+Activation = Literal["leaky_relu", "relu", "silu"]
+
+
+def activation(kind: Activation, slope: float) -> nn.Module:
+    """The nonlinearity of that name; ``slope`` concerns leaky_relu alone."""
+    made: dict[str, Callable[[], nn.Module]] = {
+        "leaky_relu": lambda: nn.LeakyReLU(slope),
+        "relu": nn.ReLU,
+        "silu": nn.SiLU,
+    }
+    return made[kind]()
+
+
+class Conv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding where ``padding`` is None.
+
+    SAME gives ``ceil(side / stride)`` and, where the padding is odd, puts the larger part after.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int | None
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, padding or 0)
+        self.same = padding is None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H', W')."""
+        if not self.same:
+            return super().forward(x)
+        (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
+        if top == bottom and left == right:  # the library pads inside the kernel: no copy
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left))
+        return super().forward(F.pad(x, (left, right, top, bottom)))
+
+    def _pads(self, side: int) -> tuple[int, int]:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        return total // 2, total - total // 2
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution of stride 2 onto a map of a stated side: SAME's adjoint."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, side_in: int, side_out: int
+    ) -> None:
+        self.extra = (side_in - 1) * 2 + kernel - side_out
+        if self.extra < 0:
+            raise ValueError(f"a kernel of {kernel} cannot reach side {side_out} from {side_in}")
+        super().__init__(in_channels, out_channels, kernel, 2, padding=self.extra // 2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Map (B, C_in, side_in, side_in) to (B, C_out, side_out, side_out)."""
+        y = super().forward(x, output_size)
+        return y[..., :-1, :-1] if self.extra % 2 else y
+
+
+class BatchNorm2d(nn.Module):
+    """Batch normalisation whose statistics are those of the global batch, on CPU and GPU alike.
+
+    In training mode the moments are of the batch over all processes (PyTorch's own
+    SyncBatchNorm refuses CPUs); in evaluation mode they are the running ones.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, *, scale: bool, eps: float, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(channels), requires_grad=scale)
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) channel by channel."""
+        if self.training and dist.is_initialized() and dist.get_world_size() > 1:
+            mean, var, count = self._global_moments(x)
+            with torch.no_grad():
+                unbiased = var * count / (count - 1)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(unbiased, self.momentum)
+            scale = self.weight * torch.rsqrt(var + self.eps)
+            shift = self.bias - mean * scale
+            return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(x.dtype)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training, self.momentum, self.eps,
+        )  # fmt: skip
+
+    def _global_moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = x.float()
+        local = torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
+        count = torch.full((1, local.shape[1]), x.numel() / x.shape[1], device=x.device)
+        # The collective is differentiable, so every process' loss reaches every process' inputs.
+        total = all_reduce(torch.cat([local, count]))  # type: ignore[no-untyped-call]
+        mean = total[0] / total[2]
+        return mean, total[1] / total[2] - mean.square(), total[2]
+
+
+def start_normal(net: nn.Module, std: float) -> None:
+    """Draw all convolution and dense weights from N(0, std^2) and zero the biases."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

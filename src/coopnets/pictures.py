@@ -1,0 +1,37 @@
+"""Grids of images as files. One fixed map from [-1, 1] to pixels, never a stretch per image."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from coopnets.data.pixels import to_pixels
+from coopnets.errors import CoopNetsError
+
+
+def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
+    """Tile images (N, C, H, W) in [-1, 1] row by row into one uint8 picture (C', H', W')."""
+    picture: Tensor = make_grid(to_pixels(x), columns, padding, pad_value=blank)
+    return picture
+
+
+def triptych(data: Tensor, proposed: Tensor, revised: Tensor) -> Tensor:
+    """data | proposed | revised, each a square grid of the same number of images."""
+    columns = round(len(proposed) ** 0.5)
+    panels = [grid(part, columns) for part in (data, proposed, revised)]
+    gap = torch.full((panels[0].shape[0], panels[0].shape[1], 12), 255, dtype=torch.uint8)
+    return torch.cat([panels[0], gap, panels[1], gap, panels[2]], 2)
+
+
+def save_grid(picture: Tensor, file: Path) -> None:
+    """Write a uint8 picture (C, H, W) as PNG (or what the suffix says).
+
+    Raises:
+        CoopNetsError: the file cannot be written.
+    """
+    try:
+        to_pil_image(picture).save(file)
+    except (OSError, ValueError) as error:
+        raise CoopNetsError(f"cannot write {file}: {error}") from error

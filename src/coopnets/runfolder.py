@@ -1,0 +1,182 @@
+"""The run folder: everything a run leaves behind, readable by a person.
+
+config.json     the resolved settings, the data, the versions
+metrics.jsonl   one line every few iterations, and one for each event
+log.txt         what was said on the terminal
+grids/          data | proposed | revised over time
+checkpoints/    the whole state, newest three
+report.html     pictures and curves
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import coopnets
+from coopnets.config import Config, flatten, from_dict, to_dict
+from coopnets.errors import RunError
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.log_file = path / "log.txt"
+        self.recovery_file = path / "recovery.json"
+        self.grids = path / "grids"
+        self.checkpoints = path / "checkpoints"
+        self.report = path / "report.html"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process alone.
+
+        Raises:
+            RunError: another process trains in it, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise RunError(f"cannot use {self.path} as a run folder: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"{self.path} is in use by another training process") from error
+            yield
+
+    def start(self, config: Config, data: dict[str, Any], fresh: bool) -> None:
+        """Make the folder, or take it up again if it holds a run of the same settings.
+
+        Args:
+            config: resolved settings.
+            data: description of the data; ``fingerprint`` decides whether it is the same.
+            fresh: delete what is there first.
+
+        Raises:
+            RunError: it holds a run of other settings or data, or files that are no run.
+        """
+        if fresh and self.config_file.exists():
+            self._clear()
+        if self.config_file.exists():
+            self._compare(config, data)
+            return
+        if strangers := sorted(p.name for p in self.path.iterdir() if p.name != ".lock"):
+            raise RunError(
+                f"{self.path} holds {strangers[0]!r} and no run: give --run an empty or new folder"
+            )
+        self.grids.mkdir()
+        self.checkpoints.mkdir()
+        content = {"coopnets": coopnets.__version__, "data": data, "config": to_dict(config)}
+        self.replace(self.config_file, content)
+
+    def describe(self) -> dict[str, Any]:
+        """What config.json holds.
+
+        Raises:
+            RunError: there is no run here, or the file is damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.config_file.read_text())
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} holds no run: there is no config.json in it") from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.config_file} cannot be read: {error}") from error
+        return content
+
+    def config(self) -> Config:
+        """The resolved settings.
+
+        Raises:
+            RunError: as :meth:`describe`, or the settings are of another version.
+        """
+        try:
+            config: Config = from_dict(Config, self.describe()["config"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.config_file} does not fit this version: {error}") from error
+        return config
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of metrics.jsonl."""
+        return list(_lines(self.metrics_file))
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        _append(self.metrics_file, json.dumps(line))
+
+    def append_log(self, line: str) -> None:
+        """Add a line to log.txt."""
+        _append(self.log_file, line)
+
+    def forget_after(self, iteration: int) -> None:
+        """Drop the lines of iterations that are about to be done again; events stay."""
+        kept = [m for m in self.metrics() if m["iteration"] <= iteration or "event" in m]
+        _rewrite(self.metrics_file, (json.dumps(m) for m in kept))
+        for grid in self.grids.glob("[0-9]*.png"):
+            if int(grid.stem) > iteration:
+                grid.unlink()
+
+    def recovery(self) -> dict[str, Any]:
+        """What the last roll-back wrote, or nothing."""
+        lines = self.recovery_file.read_text() if self.recovery_file.exists() else "{}"
+        recovery: dict[str, Any] = json.loads(lines)
+        return recovery
+
+    def replace(self, file: Path, content: dict[str, Any]) -> None:
+        """Write a JSON file whole or not at all."""
+        _rewrite(file, [json.dumps(content, indent=1)])
+
+    def _compare(self, config: Config, data: dict[str, Any]) -> None:
+        stored = self.describe()
+        before, now = dict(flatten(self.config())), dict(flatten(config))
+        changes = [f"{k}: {before[k]} -> {now[k]}" for k in now if before.get(k) != now[k]]
+        if stored["data"]["fingerprint"] != data["fingerprint"]:
+            changes.append(f"data: {stored['data']['source']} -> {data['source']}")
+        if changes:
+            raise RunError(
+                f"{self.path} holds a run of other settings ({'; '.join(changes)}): repeat its "
+                "own command to go on, choose another --run, or start over with --fresh"
+            )
+
+    def _clear(self) -> None:
+        for name in ("grids", "checkpoints"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for file in (self.metrics_file, self.log_file, self.recovery_file, self.report):
+            file.unlink(missing_ok=True)
+        self.config_file.unlink()
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # the last line of a killed run
+            continue
+
+
+def _append(file: Path, line: str) -> None:
+    try:
+        with file.open("a") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror}; nothing made is lost") from error
+
+
+def _rewrite(file: Path, lines: Iterable[str]) -> None:
+    fresh = file.with_name(file.name + ".unfinished")
+    try:
+        fresh.write_text("".join(f"{line}\n" for line in lines))
+        fresh.replace(file)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise RunError(f"cannot write {file}: {error.strerror}; nothing made is lost") from error

@@ -1,0 +1,116 @@
+"""Ancestral sampling by the generator, and revision by the descriptor.
+
+Sample i is made from a random stream of its own, named by the seed and i: its latent vector
+first, then the noise of its chain. So it does not depend on how many samples are drawn, nor
+in what batches, up to the rounding of the arithmetic.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from coopnets.chance import per_sample
+from coopnets.config import LangevinConfig
+from coopnets.langevin import Normal, revise
+from coopnets.precision import autocast
+
+
+def each_its_own(streams: list[torch.Generator], device: torch.device) -> Normal:
+    """Noise whose row i comes from stream i."""
+
+    def draw(like: Tensor) -> Tensor:
+        rows = [torch.randn(like.shape[1:], generator=stream) for stream in streams]
+        return torch.stack(rows).to(device)
+
+    return draw
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Networks in evaluation mode: running statistics, so that rows do not touch each other."""
+    before = [net.training for net in networks]
+    try:
+        for net in networks:
+            net.eval()
+        yield
+    finally:
+        for net, training in zip(networks, before, strict=True):
+            net.train(training)
+
+
+@torch.no_grad()
+def propose(g: nn.Module, z: Tensor, precision: str = "fp32") -> Tensor:
+    """g(z), (B, C, H, W) in [-1, 1], of latent vectors (B, latent); step G0 at test time."""
+    with evaluating(g), autocast(precision, z.device):
+        return g(z)  # type: ignore[no-any-return]
+
+
+def refine(
+    f: nn.Module,
+    x: Tensor,
+    langevin: LangevinConfig,
+    *,
+    noise: Normal | torch.Generator,
+    steps: int | None = None,
+    delta_scale: float = 1.0,
+    precision: str = "fp32",
+) -> Tensor:
+    """Langevin revision of proposals at test time; step D1, with the steps meant for sampling.
+
+    Args:
+        f: descriptor.
+        x: proposals, (B, C, H, W).
+        langevin: step size, reference, noise and number of steps.
+        noise: one stream, or one for each row (:func:`each_its_own`).
+        steps: overrides the configured number.
+        delta_scale: factor on the step size that the guard found necessary in training.
+        precision: arithmetic inside f.
+    """
+    if steps is None:
+        steps = langevin.steps if langevin.sample_steps is None else langevin.sample_steps
+    tau = 0.0 if langevin.tau_until is not None else langevin.tau
+    with evaluating(f):
+        revised, _ = revise(
+            f, x, steps=steps, delta=langevin.delta * delta_scale, s=langevin.s, tau=tau,
+            noise=noise, clamp=langevin.clamp, precision=precision,
+        )  # fmt: skip
+    return revised
+
+
+def latents(streams: list[torch.Generator], latent: int, device: torch.device) -> Tensor:
+    """z ~ N(0, I), (B, latent), row i from stream i."""
+    return torch.stack([torch.randn(latent, generator=s) for s in streams]).to(device)
+
+
+def samples(
+    f: nn.Module,
+    g: nn.Module,
+    langevin: LangevinConfig,
+    latent: int,
+    n: int,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    steps: int | None = None,
+    delta_scale: float = 1.0,
+    precision: str = "fp32",
+    batch_size: int = 100,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Samples ``first`` to ``first + n - 1`` of a seed, batch by batch, in constant memory.
+
+    Yields:
+        Proposals and revisions, (B, C, H, W) each. With ``steps=0`` they are the same.
+    """
+    device = torch.device(device)
+    for start in range(0, n, batch_size):
+        count = min(batch_size, n - start)
+        streams = per_sample(seed, first + start, count)
+        x_hat = propose(g, latents(streams, latent, device), precision)
+        x_tilde = refine(
+            f, x_hat, langevin, noise=each_its_own(streams, device), steps=steps,
+            delta_scale=delta_scale, precision=precision,
+        )  # fmt: skip
+        yield x_hat, x_tilde

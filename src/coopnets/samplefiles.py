@@ -1,0 +1,78 @@
+"""Samples as files, written as they come: a picture, an array, or a folder of pictures."""
+
+import math
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from coopnets.data.pixels import to_pixels
+from coopnets.errors import CoopNetsError
+from coopnets.pictures import grid, save_grid
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+GRID_LIMIT = 10_000
+"""Images in one picture."""
+
+
+def write_samples(batches: Iterable[Tensor], number: int, out: Path) -> None:
+    """Write batches (B, C, H, W) in [-1, 1] to ``out``, by its suffix.
+
+    Args:
+        batches: the samples, together ``number`` of them.
+        number: how many.
+        out: a picture (one grid), ``.npz`` (uint8 under ``images``), or a folder.
+
+    Raises:
+        CoopNetsError: the suffix is none of these, too many for a grid, or it cannot be written.
+    """
+    suffix = out.suffix.lower()
+    if suffix in PICTURES and number > GRID_LIMIT:
+        raise CoopNetsError(
+            f"{number} images make no grid: choose samples.npz or a folder above {GRID_LIMIT}"
+        )
+    if suffix not in ("", ".npz", *PICTURES):
+        raise CoopNetsError(f"cannot write {out.name}: choose .png, .npz or a folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".npz":
+            _write_array(batches, number, out)
+        elif suffix:
+            save_grid(grid(torch.cat(list(batches)), math.ceil(number**0.5)), out)
+        else:
+            _write_folder(batches, out)
+    except OSError as error:
+        raise CoopNetsError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _write_folder(batches: Iterable[Tensor], out: Path) -> None:
+    out.mkdir(exist_ok=True)
+    number = 0
+    for batch in batches:
+        for image in to_pixels(batch.cpu()):
+            to_pil_image(image).save(out / f"{number:06d}.png")
+            number += 1
+
+
+def _write_array(batches: Iterable[Tensor], number: int, out: Path) -> None:
+    """Stream into the archive: numpy's own savez wants the whole array in memory."""
+    fresh = out.with_name(out.name + ".unfinished")
+    try:
+        with (
+            zipfile.ZipFile(fresh, "w") as archive,
+            archive.open("images.npy", "w", force_zip64=True) as stream,
+        ):
+            for i, batch in enumerate(batches):
+                pixels = to_pixels(batch.cpu()).numpy()
+                if i == 0:
+                    shape = (number, *pixels.shape[1:])
+                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_2_0(stream, header)
+                stream.write(pixels.tobytes())
+        fresh.replace(out)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,274 @@
+"""The training loop: data in, run folder out.
+
+Written for any :class:`~coopnets.learner.Learner`. The loop owns time, checkpoints, roll-back
+and the log; what is learnt, and how, is the learner's.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+
+from coopnets import checkpoint
+from coopnets.chance import per_sample
+from coopnets.data import ImageData, batch_indices
+from coopnets.errors import DivergenceError, RunError
+from coopnets.guard import Diverged
+from coopnets.learner import Learner, restore, state_numbers, state_tensors
+from coopnets.pictures import save_grid, triptych
+from coopnets.runfolder import RunFolder
+from coopnets.sample import each_its_own, latents, propose, refine
+
+TRIES = 5
+"""Roll-backs without ``HEALTHY`` good iterations in between, after which training gives up."""
+HEALTHY = 500
+PICTURES = 64
+Say = Callable[[str], None]
+Watch = Callable[[dict[str, Any]], None]
+
+
+@dataclass(kw_only=True)
+class Budget:
+    """When training ends, and how often it is saved. Not part of what a run computes."""
+
+    steps: int | None = None
+    """Iterations in all; None sets no limit."""
+    max_time: float | None = None
+    """Seconds of training in all, over all resumptions; None sets no limit."""
+    checkpoint_every: int = 200
+    """Iterations between checkpoints; a divergence rolls back to one of the last three."""
+    log_every: int = 10
+    """Iterations between lines of the log."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all of it goes into the checkpoint."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    tries: int = 0
+    attempt: int = 0
+    diverged_at: int = 0
+    window: list[dict[str, float]] = field(default_factory=list)
+
+    def numbers(self) -> dict[str, Any]:
+        """The part that a checkpoint holds."""
+        return {
+            "iteration": self.iteration, "seconds": self.seconds, "tries": self.tries,
+            "attempt": self.attempt, "diverged_at": self.diverged_at,
+        }  # fmt: skip
+
+
+def train(
+    learner: Learner,
+    data: ImageData,
+    folder: RunFolder,
+    budget: Budget,
+    *,
+    say: Say = print,
+    watch: Watch = lambda _: None,
+) -> Progress:
+    """Train until the budget is spent or Ctrl-C, from the last whole checkpoint if there is one.
+
+    Args:
+        learner: networks and method.
+        data: observed images, larger than none.
+        folder: a started run folder.
+        budget: when to stop and to save.
+        say: receives one line for every event.
+        watch: receives each line of the log as a dictionary.
+
+    Raises:
+        DivergenceError: roll-backs with smaller and smaller steps did not help.
+        RunError: a file cannot be written.
+    """
+    say = _logged(say, folder) if learner.processes.first else (lambda _: None)
+    progress = _resume(learner, folder, say)
+    with _Interruption() as interruption:
+        while not learner.processes.any(_spent(progress, budget) or interruption.asked):
+            began = time.perf_counter()
+            try:
+                _iterate(learner, data, progress, began)
+                if progress.iteration % budget.checkpoint_every == 0:
+                    _save(learner, data, folder, progress)
+            except Diverged as event:
+                progress = _roll_back(learner, folder, progress, str(event), say)
+                continue
+            if len(progress.window) >= budget.log_every:
+                _log(learner, folder, progress, watch)
+        try:
+            _save(learner, data, folder, progress)
+        except Diverged as event:
+            progress = _roll_back(learner, folder, progress, str(event), say)
+    if interruption.asked:
+        say(f"interrupted at iteration {progress.iteration}: all is saved, repeat the command")
+    return progress
+
+
+def _iterate(learner: Learner, data: ImageData, progress: Progress, began: float) -> None:
+    t, config = progress.iteration, learner.config
+    indices = batch_indices(len(data), config.batch_size, t, config.seed)
+    x = data.batch(learner.processes.mine(indices)).to(learner.processes.device)
+    metrics = learner.iterate(x, t, progress.attempt).metrics
+    elapsed = time.perf_counter() - began
+    progress.iteration += 1
+    progress.seconds += elapsed
+    progress.window.append({**metrics, "seconds_all": elapsed})
+    if progress.tries and progress.iteration > progress.diverged_at + HEALTHY:
+        progress.tries = 0
+
+
+def _spent(progress: Progress, budget: Budget) -> bool:
+    return (budget.steps is not None and progress.iteration >= budget.steps) or (
+        budget.max_time is not None and progress.seconds >= budget.max_time
+    )
+
+
+def _log(learner: Learner, folder: RunFolder, progress: Progress, watch: Watch) -> None:
+    window, progress.window = progress.window, []
+    line = {k: sum(m[k] for m in window) / len(window) for k in window[-1]}
+    line["images_per_second"] = learner.config.batch_size / line["seconds_all"]
+    line["langevin_share"] = line.get("seconds_d1", 0.0) / line["seconds_all"]
+    line = {"iteration": progress.iteration, "seconds": progress.seconds, **line}
+    line = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in line.items()}
+    if learner.processes.first:
+        folder.append_metrics(line)
+        watch(line)
+
+
+def _save(learner: Learner, data: ImageData, folder: RunFolder, progress: Progress) -> None:
+    """Grid first: a state that cannot be drawn is not worth a checkpoint."""
+    # Every process draws and gathers, so that all agree on whether the state is good.
+    if progress.iteration:
+        draw_grid(learner, data, folder, progress.iteration)
+    tensors = state_tensors(learner)
+    if not learner.processes.first:
+        return
+    state = {**progress.numbers(), **state_numbers(learner)}
+    checkpoint.write(folder.checkpoints, progress.iteration, tensors, state)
+    checkpoint.prune(folder.checkpoints, keep=3)
+
+
+def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: int) -> None:
+    """Write data | proposed | revised, the same latent vectors every time.
+
+    Raises:
+        Diverged: there is a value that is not finite.
+    """
+    nets = learner.averages or learner.networks
+    config, device = learner.config, learner.processes.device
+    streams = per_sample(config.seed, 0, PICTURES)
+    z = latents(streams, config.generator.latent, device)
+    x_hat = propose(nets["generator"], z, config.precision)
+    x_tilde = refine(
+        nets["descriptor"], x_hat, config.langevin, noise=each_its_own(streams, device),
+        delta_scale=learner.delta_scale, precision=config.precision,
+    )  # fmt: skip
+    if not (torch.isfinite(x_hat).all() and torch.isfinite(x_tilde).all()):
+        raise Diverged("the samples are not finite")
+    if not learner.processes.first:
+        return
+    shown = data.batch(batch_indices(len(data), PICTURES, 0, config.seed))
+    save_grid(triptych(shown, x_hat.cpu(), x_tilde.cpu()), folder.grids / f"{iteration:08d}.png")
+
+
+def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
+    found = checkpoint.whole(folder.checkpoints)
+    damaged = len([p for p in folder.checkpoints.glob("[0-9]*") if p.name.isdigit()]) - len(found)
+    if damaged:
+        say(f"left out {damaged} damaged checkpoint{'s' * (damaged > 1)}")
+    if not found:
+        if damaged:
+            raise RunError(f"no whole checkpoint in {folder.checkpoints}: start over with --fresh")
+        if learner.processes.first:
+            checkpoint.write(
+                folder.checkpoints, 0, state_tensors(learner),
+                {**Progress().numbers(), **state_numbers(learner)},
+            )  # fmt: skip
+        return Progress()
+    progress = _load(learner, found[0], folder)
+    if learner.processes.first:
+        folder.forget_after(progress.iteration)
+    say(f"going on from iteration {progress.iteration}")
+    return progress
+
+
+def _load(learner: Learner, chosen: checkpoint.Checkpoint, folder: RunFolder) -> Progress:
+    numbers = dict(chosen.state)
+    recovery = folder.recovery()
+    if recovery.get("from") == chosen.iteration:  # a roll-back to here, not yet checkpointed anew
+        numbers.update(recovery["numbers"])
+    restore(learner, chosen.tensors(), numbers)
+    return Progress(**{k: numbers[k] for k in Progress().numbers()})
+
+
+def _roll_back(
+    learner: Learner, folder: RunFolder, progress: Progress, what: str, say: Say
+) -> Progress:
+    """Return to a good checkpoint with half the step size; each further try goes further back."""
+    tries = progress.tries + 1
+    if tries > TRIES:
+        raise DivergenceError(
+            f"training diverged {tries} times near iteration {progress.iteration} ({what}) even "
+            f"with {learner.delta_scale:g} of the step size: lower --langevin.delta or "
+            "--descriptor-optimizer.lr, or try --energy-l2, --data-noise or "
+            "--descriptor.spectral-norm; the last good checkpoints are kept"
+        )
+    found = checkpoint.whole(folder.checkpoints)
+    chosen = found[min(tries, len(found)) - 1]
+    numbers = {
+        "tries": tries,
+        "attempt": progress.attempt + 1,
+        "diverged_at": progress.iteration,
+        "seconds": progress.seconds,
+        "delta_scale": learner.delta_scale / 2,
+    }
+    if learner.processes.first:
+        folder.replace(folder.recovery_file, {"from": chosen.iteration, "numbers": numbers})
+        checkpoint.forget_after(folder.checkpoints, chosen.iteration)
+        folder.forget_after(chosen.iteration)
+        folder.append_metrics({"iteration": progress.iteration, "event": "diverged", "what": what})
+    learner.processes.wait()
+    say(
+        f"diverged at iteration {progress.iteration} ({what}): back to {chosen.iteration}, "
+        f"step size x {numbers['delta_scale']:g}, try {tries} of {TRIES}"
+    )
+    return _load(learner, chosen, folder)
+
+
+def _logged(say: Say, folder: RunFolder) -> Say:
+    def both(line: str) -> None:
+        folder.append_log(line)
+        say(line)
+
+    return both
+
+
+class _Interruption:
+    """Ctrl-C and SIGTERM end the loop after the current iteration, a second one at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Interruption":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self.before[number] = signal.signal(number, self._ask)
+            except ValueError:  # not the main thread: the caller's own handling stands
+                break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
