@@ -53,14 +53,14 @@ scene = Config(
     preset="scene",
     size=64,
     descriptor=DescriptorConfig(channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO),
-    generator=GeneratorConfig(channels=(256, 128, 64, 32), kernels=_FOUR),
+    generator=GeneratorConfig(channels=(384, 192, 96, 48), kernels=_FOUR),
     langevin=LangevinConfig(steps=6, delta=0.003),
     descriptor_optimizer=OptimizerConfig(lr=0.007),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=64,
     chains=64,
     memory=10,
-    teaching=2,
+    teaching=1,
     ema=0.995,
 )
 

@@ -80,13 +80,14 @@ def _key(keys: list[str], split: str, path: Path) -> str:
 
 def _channels_last(array: np.ndarray, path: Path) -> np.ndarray:
     """A view of shape (N, H, W, C); where both ends could be the channels, the last is."""
+    given = array.shape
     if array.ndim == 3:
         array = array[..., None]
     elif array.ndim == 4 and array.shape[3] not in CHANNELS and array.shape[1] in CHANNELS:
         array = array.transpose(0, 2, 3, 1)
     if array.ndim != 4 or array.shape[3] not in CHANNELS or 0 in array.shape:
         raise DataError(
-            f"{path} has shape {array.shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W) "
+            f"{path} has shape {given}; expected (N, H, W), (N, H, W, C) or (N, C, H, W) "
             "with C of 1, 3 or 4"
         )
     return array

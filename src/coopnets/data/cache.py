@@ -9,8 +9,8 @@ no cache or a complete one, and of two builders at work together the later merel
 import hashlib
 import json
 import os
+import secrets
 import struct
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -82,7 +82,8 @@ def write(path: Path, shape: tuple[int, int, int], rows: Iterable[Row]) -> Cache
     Args:
         path: The file; its folder is made if need be.
         shape: (C, H, W) of every picture.
-        rows: The pictures; those that carry a reason are listed as skipped.
+        rows: The pictures; those that carry a reason are listed as skipped. What goes wrong in
+            fetching them must come as a DataError, as an OSError counts as the disk's.
 
     Returns:
         The contents, mapped.
@@ -94,11 +95,11 @@ def write(path: Path, shape: tuple[int, int, int], rows: Iterable[Row]) -> Cache
     with _on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
-        descriptor, name = tempfile.mkstemp(PARTIAL, path.stem + ".", path.parent)
-    partial = Path(name)
+    partial = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{PARTIAL}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            _fill(file, path, shape, rows)
+        # Around the file as a whole, as closing it writes what is left and can fail again.
+        with _on_disk(path), partial.open("xb") as file:
+            _fill(file, shape, rows)
         with _on_disk(path):
             partial.replace(path)
     except BaseException:
@@ -110,7 +111,7 @@ def write(path: Path, shape: tuple[int, int, int], rows: Iterable[Row]) -> Cache
     return cached
 
 
-def _fill(file: BinaryIO, path: Path, shape: tuple[int, int, int], rows: Iterable[Row]) -> None:
+def _fill(file: BinaryIO, shape: tuple[int, int, int], rows: Iterable[Row]) -> None:
     digest = hashlib.blake2b(repr(shape).encode(), digest_size=16)
     skipped: list[tuple[str, str]] = []
     count = 0
@@ -122,8 +123,7 @@ def _fill(file: BinaryIO, path: Path, shape: tuple[int, int, int], rows: Iterabl
             raise ValueError(f"{name}: {result.dtype}{result.shape} is not uint8{shape}")
         pixels = result.tobytes()
         digest.update(pixels)
-        with _on_disk(path):
-            file.write(pixels)
+        file.write(pixels)
         count += 1
     if count == 0:
         first = f" (first: {': '.join(skipped[0])})" if skipped else ""
@@ -135,10 +135,9 @@ def _fill(file: BinaryIO, path: Path, shape: tuple[int, int, int], rows: Iterabl
         "digest": digest.hexdigest(),
     }
     encoded = json.dumps(description).encode()
-    with _on_disk(path):
-        file.write(encoded + TAIL.pack(len(encoded), MARK))
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut could leave a renamed file without its bytes
+    file.write(encoded + TAIL.pack(len(encoded), MARK))
+    file.flush()
+    os.fsync(file.fileno())  # else a power cut could leave a renamed file without its bytes
 
 
 def _description(file: BinaryIO) -> tuple[dict[str, Any], int]:

@@ -129,9 +129,12 @@ def _lsun(name: str, split: str, root: Path) -> Contents:
         raise DataError(f"cannot read {path}: {one_line(error)}; unpack it again") from error
 
     def items() -> Iterator[Item]:
-        with database.begin() as transaction:
-            for key, value in transaction.cursor():
-                yield Item(key.decode("ascii", "replace"), partial(bytes, value))
+        try:
+            with database.begin() as transaction:
+                for key, value in transaction.cursor():
+                    yield Item(key.decode("ascii", "replace"), partial(bytes, value))
+        except lmdb.Error as error:
+            raise DataError(f"cannot read {path}: {one_line(error)}; unpack it again") from error
 
     return Contents(items(), count)
 

@@ -78,6 +78,8 @@ def _file(path: Path, split: str) -> Source:
 
 
 def _unknown(source: str) -> str:
+    if "/" in source or "." in source:  # meant as a path: a list of names would not help
+        return f"no such path: {source}; check its spelling, or give a name or hf:owner/name"
     close = difflib.get_close_matches(source.lower().replace("_", "-"), NAMES, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     return (
