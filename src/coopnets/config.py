@@ -77,6 +77,9 @@ class LangevinConfig:
     """Iteration at which the noise ends (the authors' follow-ups switch it off); None keeps it."""
     tau_decay: Literal["step", "linear"] = "step"
     """Whether the noise stops at ``tau_until`` or falls to zero linearly until then."""
+    drift_clip: float | None = None
+    """Bound on a pixel's drift in one step; healthy drifts are near 0.005, so 0.1 binds only in
+    the first iterations, when the descriptor's gradient overshoots."""
     clamp: float | None = None
     """Keep x within [-clamp, clamp] after every step; None leaves it free, as the authors do."""
 
@@ -97,6 +100,9 @@ class OptimizerConfig:
     lr: float = 1e-4
     beta1: float = 0.5
     beta2: float = 0.999
+    warmup: int = 0
+    """Iterations over which the rate rises linearly to its value. K summed outputs make the
+    descriptor grow fast; a slow start keeps its first revisions within range."""
     decay: float = 1.0
     """The rate is multiplied by this every ``decay_every`` iterations (1: constant)."""
     decay_every: int = 1000

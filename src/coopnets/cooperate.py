@@ -56,6 +56,7 @@ class Cooperation:
         }
         image = (config.image_channels, config.size, config.size)
         chains = processes.share(config.chains, "chains")
+        processes.share(config.batch_size, "images")
         self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
         self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
         self.delta_scale = 1.0
@@ -129,7 +130,7 @@ class Cooperation:
         self.f.eval()  # spectral normalisation must not move within a chain
         revised = revise(
             self.f, x, steps=c.steps, delta=c.delta * self.delta_scale, s=c.s,
-            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like, clamp=c.clamp,
+            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like, drift_clip=c.drift_clip, clamp=c.clamp,
             precision=self.config.precision,
         )  # fmt: skip
         self.f.train()
@@ -173,7 +174,7 @@ class Cooperation:
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(parameters, settings.clip)
         for group in self.optimizers[name].param_groups:
-            group["lr"] = settings.lr * settings.decay ** (t // settings.decay_every)
+            group["lr"] = learning_rate(settings, t)
         self.optimizers[name].step()
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -185,6 +186,12 @@ def optimizer(net: nn.Module, settings: OptimizerConfig) -> Adam:
     """Adam over the trained parameters of ``net``."""
     parameters = [p for p in net.parameters() if p.requires_grad]
     return Adam(parameters, settings.lr, (settings.beta1, settings.beta2), fused=True)
+
+
+def learning_rate(settings: OptimizerConfig, t: int) -> float:
+    """The rate at iteration t: linear warm-up, then stepwise exponential decay."""
+    warm = min(1.0, (t + 1) / settings.warmup) if settings.warmup else 1.0
+    return settings.lr * warm * settings.decay ** (t // settings.decay_every)
 
 
 def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:

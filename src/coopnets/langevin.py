@@ -54,6 +54,7 @@ def revise(
     tau: float = 1.0,
     noise: Normal | torch.Generator | None = None,
     fixed: Tensor | None = None,
+    drift_clip: float | None = None,
     clamp: float | None = None,
     precision: str = "fp32",
 ) -> tuple[Tensor, Trace]:
@@ -68,6 +69,7 @@ def revise(
         tau: noise scale.
         noise: a ``torch.Generator``, or a function that draws noise like its argument.
         fixed: boolean mask that broadcasts to x; where true, x comes back bit for bit.
+        drift_clip: if given, each pixel's drift in one step is kept in [-drift_clip, drift_clip].
         clamp: if given, x is kept in [-clamp, clamp] after each step (fixed pixels excepted).
         precision: arithmetic inside f, ``fp32`` or ``bf16``; x, noise and update stay fp32.
 
@@ -89,6 +91,8 @@ def revise(
                 if s is not None:
                     drift.sub_(x, alpha=1 / s**2)
                 drift.mul_(half)
+                if drift_clip is not None:
+                    drift.clamp_(-drift_clip, drift_clip)
                 x.add_(drift)
                 if tau:
                     x.add_(draw(x), alpha=tau * delta)

@@ -28,12 +28,21 @@ digits = Config(
     image_channels=1,
     descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=_FOUR[:3], strides=_TWO[:3]),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(steps=10, delta=0.002),
-    descriptor_optimizer=OptimizerConfig(lr=0.007),
+    langevin=LangevinConfig(steps=10, delta=0.002, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, warmup=50),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     memory=10,
     teaching=2,
     ema=0.995,
+)
+
+demo = replace(
+    digits,
+    preset="demo",
+    descriptor=replace(digits.descriptor, channels=(32, 64, 128)),
+    generator=replace(digits.generator, channels=(128, 64, 32)),
+    batch_size=64,
+    chains=64,
 )
 
 cifar = Config(
@@ -41,8 +50,8 @@ cifar = Config(
     size=32,
     descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=(5, 3, 3), strides=(2, 2, 1)),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(steps=6, delta=0.003),
-    descriptor_optimizer=OptimizerConfig(lr=0.007),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, warmup=50),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     memory=10,
     teaching=2,
@@ -54,8 +63,8 @@ scene = Config(
     size=64,
     descriptor=DescriptorConfig(channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO),
     generator=GeneratorConfig(channels=(384, 192, 96, 48), kernels=_FOUR),
-    langevin=LangevinConfig(steps=6, delta=0.003),
-    descriptor_optimizer=OptimizerConfig(lr=0.007),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, warmup=50),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=64,
     chains=64,
@@ -142,13 +151,14 @@ pt_scene = replace(
 PRESETS: dict[str, Config] = {
     c.preset: c
     for c in (
-        digits, cifar, scene, face,
+        digits, demo, cifar, scene, face,
         tf_pami_scene, tf_aaai_scene, tf_pami_mnist, pt_cifar, pt_scene,
     )
 }  # fmt: skip
 
 ABOUT: dict[str, str] = {
     "digits": "28x28 grey digits, one hour on two cores",
+    "demo": "28x28 grey digits, five minutes on two cores",
     "cifar": "32x32 colour",
     "scene": "64x64 scenes and objects",
     "face": "64x64 faces",

@@ -10,7 +10,9 @@ report.html     pictures and curves
 
 import fcntl
 import json
+import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,12 +55,15 @@ class RunFolder:
                 raise RunError(f"{self.path} is in use by another training process") from error
             yield
 
-    def start(self, config: Config, data: dict[str, Any], fresh: bool) -> None:
+    def start(
+        self, config: Config, data: dict[str, Any], machine: dict[str, Any], fresh: bool
+    ) -> None:
         """Make the folder, or take it up again if it holds a run of the same settings.
 
         Args:
             config: resolved settings.
             data: description of the data; ``fingerprint`` decides whether it is the same.
+            machine: description of the machine, for the record.
             fresh: delete what is there first.
 
         Raises:
@@ -75,7 +80,13 @@ class RunFolder:
             )
         self.grids.mkdir()
         self.checkpoints.mkdir()
-        content = {"coopnets": coopnets.__version__, "data": data, "config": to_dict(config)}
+        content = {
+            "coopnets": coopnets.__version__,
+            "command": shlex.join(["coopnets", *sys.argv[1:]]),
+            "machine": machine,
+            "data": data,
+            "config": to_dict(config),
+        }
         self.replace(self.config_file, content)
 
     def describe(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def refine(
     with evaluating(f):
         revised, _ = revise(
             f, x, steps=steps, delta=langevin.delta * delta_scale, s=langevin.s, tau=tau,
-            noise=noise, clamp=langevin.clamp, precision=precision,
+            noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp, precision=precision,
         )  # fmt: skip
     return revised
 

@@ -179,6 +179,7 @@ def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: i
 
 def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
     found = checkpoint.whole(folder.checkpoints)
+    learner.processes.wait()  # all have looked before the first writes
     damaged = len([p for p in folder.checkpoints.glob("[0-9]*") if p.name.isdigit()]) - len(found)
     if damaged:
         say(f"left out {damaged} damaged checkpoint{'s' * (damaged > 1)}")
@@ -220,6 +221,7 @@ def _roll_back(
             "--descriptor.spectral-norm; the last good checkpoints are kept"
         )
     found = checkpoint.whole(folder.checkpoints)
+    learner.processes.wait()  # all have looked before the first deletes
     chosen = found[min(tries, len(found)) - 1]
     numbers = {
         "tries": tries,

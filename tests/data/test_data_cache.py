@@ -128,15 +128,29 @@ def test_order_does_not_depend_on_the_threads(
 # Half-written, damaged and contested files
 
 
-@pytest.mark.parametrize("kept", [0, 5, 9 * 8 * 8 * 3, -1])
-def test_truncated_cache_is_rebuilt(
-    opened: Open, folder: Path, cache_dir: Path, kept: int
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: b"",
+        lambda raw: raw[:5],
+        lambda raw: raw[: 9 * 8 * 8 * 3],
+        lambda raw: raw[:-1],
+        lambda raw: raw[:-1] + b"?",  # the mark of a finished file is missing
+        lambda raw: raw[100:],  # the description is whole, the pixels are not
+    ],
+)
+def test_damaged_cache_is_rebuilt(
+    opened: Open,
+    folder: Path,
+    cache_dir: Path,
+    said: list[str],
+    damage: Callable[[bytes], bytes],
 ) -> None:
-    first = opened(folder)
-    expected = np.array(first.images)
+    expected = np.array(opened(folder).images)
     path = the_file(cache_dir)
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(damage(path.read_bytes()))
     assert (opened(folder).images == expected).all()
+    assert len(said) == 2 and said[1].startswith("decoded")
 
 
 def test_leftover_of_a_killed_builder_is_not_used_and_swept_when_old(
@@ -196,7 +210,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the kernel refuses more
     try:
         with pytest.raises(
-            DataError, match="cannot use the image cache in .* too large"
+            DataError, match=r"cannot use the image cache in .* too large"
         ) as caught:
             cache.write(tmp_path / "cache" / "a", (1, 64, 64), big)
     finally:

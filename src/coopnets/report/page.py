@@ -1,0 +1,220 @@
+"""The page of a report, put together from its parts."""
+
+from typing import Any
+
+from coopnets.report.health import Check, checks, verdict
+from coopnets.report.history import History
+from coopnets.report.html import escape, prose
+from coopnets.report.images import FINE, Picture, Snapshot, latest, over_time
+from coopnets.report.settings import (
+    Setting,
+    continue_command,
+    energy_unit,
+    sample_command,
+    settings,
+    shown,
+)
+from coopnets.report.style import CSS
+from coopnets.report.trends import curve_sections
+from coopnets.runfolder import RunFolder
+
+SIGNS = {"ok": "✓", "attention": "!", "early": "·"}
+CAPTIONS = {
+    "data": "observed images",
+    "proposed": "x̂ = g(z), drawn by the generator alone",
+    "revised": "x̃, the same after Langevin revision by the descriptor",
+    "samples": "",
+}
+LOG_LINES = 60
+
+
+def page(folder: RunFolder) -> str:
+    """The report of a run as one HTML document without any outside resource.
+
+    Raises:
+        RunError: there is no run in the folder.
+    """
+    described = folder.describe()
+    config, data = described.get("config", {}), described.get("data", {})
+    history, last = History.read(folder), latest(folder)
+    title = f"{config.get('preset', 'run')} · {data.get('source', 'unknown data')}"
+    parts = [
+        _head(title, config, data, history, last),
+        _health(folder, history, energy_unit(config)),
+        _pictures(folder, last, int(config.get("size") or FINE)),
+        *curve_sections(history, energy_unit(config)),
+        _commands(folder, described),
+        _settings(config),
+        _log(folder),
+        _footer(described, data),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head>\n<body><main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _head(
+    title: str,
+    config: dict[str, Any],
+    data: dict[str, Any],
+    history: History,
+    last: Snapshot | None,
+) -> str:
+    size = config.get("size", "?")
+    colour = "grey" if config.get("image_channels") == 1 else "colour"
+    about = [f"{data.get('images', 0):,} images"]
+    about += [f"{data['skipped']:,} unreadable ones left out"] if data.get("skipped") else []
+    about += [f"split {data['split']}"] if data.get("split") else []
+    about.append(f"{size}×{size} {colour}")
+    # Pictures are drawn at the very end of training, the log is a few iterations behind.
+    iterations = max(int(history.last("iteration")), last.iteration if last else 0)
+    facts = {"Iterations": f"{iterations:,}"}
+    if history.has("seconds"):
+        facts["Training time"] = duration(history.last("seconds"))
+    if history.has("images_per_second"):
+        facts["Images a second"] = f"{history.middle('images_per_second'):,.3g}"
+    if history.has("langevin_share"):
+        facts["Time in Langevin"] = f"{history.middle('langevin_share'):.0%}"
+    facts["Roll-backs"] = str(len(history.events)) if history.events else "none"
+    listed = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
+    return (
+        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(", ".join(about))}</p>'
+        f'<dl class="facts">{listed}</dl></header>'
+    )
+
+
+def _health(folder: RunFolder, history: History, unit: float) -> str:
+    found = checks(history, unit)
+    state, line = verdict(found, len(history.lines))
+    listed = "".join(_check(check) for check in found)
+    return (
+        f'<section><p class="verdict {state}">{escape(line)}</p>'
+        f'<ul class="checks">{listed}</ul>{_events(folder, history)}</section>'
+    )
+
+
+def _check(check: Check) -> str:
+    advice = f'<p class="do">{prose(check.advice)}</p>' if check.state == "attention" else ""
+    return (
+        f'<li class="{check.state}"><span class="sign">{SIGNS[check.state]}</span>'
+        f'<div>{escape(check.rule)} <span class="found">— {escape(check.found)}</span>'
+        f"{advice}</div></li>"
+    )
+
+
+def _events(folder: RunFolder, history: History) -> str:
+    """Events, each with what the log says was done about it."""
+    if not history.events:
+        return ""
+    said = _log_lines(folder)
+    items = []
+    for event in history.events:
+        kind, when = str(event.get("event")), event["iteration"]
+        told = next((s for s in said if s.startswith(f"{kind} at iteration {when} ")), "")
+        if told:
+            said.remove(told)
+        done = told.partition("): ")[2]
+        what = f"{kind}: {event.get('what', '')}" + (f" → {done}" if done else "")
+        items.append(f"<li><b>Iteration {when:,}</b> {escape(what)}</li>")
+    return f'<h2>Events</h2><ul class="events">{"".join(items)}</ul>'
+
+
+def _pictures(folder: RunFolder, last: Snapshot | None, size: int) -> str:
+    if last is None:
+        return '<h2>Pictures</h2><p class="note">None yet: the first come with a checkpoint.</p>'
+    tiny = " tiny" if size < FINE else ""
+    panels = "".join(
+        f"<figure>{_image(picture, f'{name}, iteration {last.iteration}')}"
+        f"<figcaption><b>{name.capitalize()}</b> {CAPTIONS[name]}</figcaption></figure>"
+        for name, picture in last.panels.items()
+    )
+    earlier = "".join(_snapshot(snapshot) for snapshot in over_time(folder, size))
+    return (
+        f'<section><h2>Pictures at iteration {last.iteration:,}</h2><div class="last{tiny}">'
+        f"{panels}</div><h2>Over time</h2>"
+        '<p class="note">Proposed and revised from the same latent vectors each time. The two '
+        "grow alike while the generator learns. Noise in the pictures announces a blow-up an "
+        "epoch or two ahead; square artefacts that stay come from too small a descriptor rate. "
+        f'All grids are in the folder grids.</p><div class="time{tiny}">{earlier}</div></section>'
+    )
+
+
+def _snapshot(snapshot: Snapshot) -> str:
+    images = "".join(
+        _image(picture, f"{name}, iteration {snapshot.iteration}")
+        for name, picture in snapshot.panels.items()
+    )
+    names = " | ".join(snapshot.panels)
+    return (
+        f'<figure><div class="pair">{images}</div><figcaption><b>Iteration '
+        f"{snapshot.iteration:,}</b> {names}</figcaption></figure>"
+    )
+
+
+def _image(picture: Picture, alt: str) -> str:
+    return (
+        f'<img src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
+        f'alt="{escape(alt)}">'
+    )
+
+
+def _commands(folder: RunFolder, described: dict[str, Any]) -> str:
+    return (
+        f"<h2>Go on from here</h2><p>Draw samples:</p><pre>{escape(sample_command(folder))}</pre>"
+        "<p>Train longer: raise <code>--max-time</code> or <code>--steps</code> in</p>"
+        f"<pre>{escape(continue_command(described, folder))}</pre>"
+    )
+
+
+def _settings(config: dict[str, Any]) -> str:
+    rows = settings(config)
+    changed = sum(row.changed for row in rows)
+    listed = "".join(_setting(row) for row in rows)
+    note = f"{changed} of {len(rows)} differ from the preset and are marked."
+    if not changed:
+        note = "All are those of the preset."
+    return f'<h2>Settings</h2><p class="note">{note}</p><div class="settings">{listed}</div>'
+
+
+def _setting(row: Setting) -> str:
+    kind = "changed" if row.changed else "same"
+    before = f"<small>preset: {escape(shown(row.preset))}</small>" if row.changed else ""
+    return (
+        f'<div class="{kind}"><code>{escape(row.name)}</code>'
+        f"<span>{escape(shown(row.value))}{before}</span></div>"
+    )
+
+
+def _log(folder: RunFolder) -> str:
+    if not (lines := _log_lines(folder)[-LOG_LINES:]):
+        return ""
+    text = escape("\n".join(lines))
+    return f'<details><summary>Messages</summary><pre class="log">{text}</pre></details>'
+
+
+def _log_lines(folder: RunFolder) -> list[str]:
+    try:
+        return folder.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # a run without any message has none
+        return []
+
+
+def _footer(described: dict[str, Any], data: dict[str, Any]) -> str:
+    machine = described.get("machine")
+    told = [f"coopnets {described.get('coopnets', '?')}"]
+    told += [f"{k} {v}" for k, v in machine.items()] if isinstance(machine, dict) else []
+    told += [f"data {data['fingerprint']}"] if data.get("fingerprint") else []
+    return f"<footer>{escape(' · '.join(told))}</footer>"
+
+
+def duration(seconds: float) -> str:
+    """50 s, 4 min 26 s, 1 h 30 min."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

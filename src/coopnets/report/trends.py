@@ -1,0 +1,75 @@
+"""The part of the page that shows the log as curves, each beside how to read it."""
+
+import numpy as np
+
+from coopnets.report.curves import draw, number
+from coopnets.report.explain import CURVES, GAP, NOT_CURVES, STEPS, Curve, other
+from coopnets.report.health import gaps
+from coopnets.report.history import Column, History
+from coopnets.report.html import escape, prose
+
+SMALLEST_SHARE = 0.002
+
+
+def curve_sections(history: History, unit: float) -> list[str]:
+    """One section for each curve whose numbers the log has, then the numbers unknown here."""
+    columns = {key: history.column(key) for key in history.keys()}  # noqa: SIM118
+    if not columns:
+        return ["<h2>Curves</h2><p class='note'>None yet: the log is empty.</p>"]
+    t = columns["iteration"]
+    if history.has("f_data", "f_revised"):
+        columns[GAP] = gaps(history, unit)
+    shares = _shares(columns)
+    sections = [
+        _section(curve, t, found, history, unit)
+        for curve in CURVES
+        if (found := shares if curve.scale == "shares" else _chosen(curve, columns))
+    ]
+    for key in _unknown(columns):
+        sections.append(_section(other(key), t, {key: columns[key]}, history, unit))
+    note = "Over iterations. " + (
+        "Dashed vertical lines are roll-backs." if history.events else "Nothing is smoothed."
+    )
+    return [f'<h2>Curves</h2><p class="note">{note}</p>', *sections]
+
+
+def _chosen(curve: Curve, columns: dict[str, Column]) -> dict[str, Column]:
+    """The columns of a curve that the log has; other methods log less."""
+    return {key: columns[key] for key in curve.lines if key in columns}
+
+
+def _unknown(columns: dict[str, Column]) -> list[str]:
+    known = NOT_CURVES | {key for curve in CURVES for key in curve.lines}
+    return [key for key in columns if key not in known]
+
+
+def _shares(columns: dict[str, Column]) -> dict[str, Column]:
+    """Seconds of each step, and what they leave of the whole iteration."""
+    if "seconds_all" not in columns:
+        return {}
+    whole = columns["seconds_all"]
+    found = {k: np.nan_to_num(columns[k]) for k in STEPS if k in columns}
+    if not found:
+        return {}
+    found["seconds_rest"] = np.clip(whole - np.sum(list(found.values()), 0), 0, None)
+    least = SMALLEST_SHARE * np.nansum(whole)
+    return {k: v for k, v in found.items() if np.nansum(v) >= least}
+
+
+def _section(
+    curve: Curve, t: Column, found: dict[str, Column], history: History, unit: float
+) -> str:
+    events = [float(event["iteration"]) for event in history.events]
+    picture = draw(t, list(found.values()), curve.scale, events=events, mark=curve.mark)
+    legend = "".join(
+        f'<span><i style="background:var(--c{i + 1})"></i>{escape(curve.lines[key])}</span>'
+        for i, key in enumerate(found)
+    )
+    text = f"<p>{prose(curve.what)}</p>"
+    text += f"<p><b>Healthy.</b> {prose(curve.healthy)}</p>" if curve.healthy else ""
+    text += f"<p><b>Otherwise.</b> {prose(curve.otherwise)}</p>" if curve.otherwise else ""
+    return (
+        f'<section class="curve" data-keys="{escape(" ".join(found))}"><div>'
+        f'<h3>{escape(curve.title)}</h3><div class="legend">{legend}</div>{picture}</div>'
+        f'<div class="text">{text.replace("{unit}", number(float(f"{unit:.3g}")))}</div></section>'
+    )
