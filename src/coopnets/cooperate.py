@@ -130,7 +130,8 @@ class Cooperation:
         self.f.eval()  # spectral normalisation must not move within a chain
         revised = revise(
             self.f, x, steps=c.steps, delta=c.delta * self.delta_scale, s=c.s,
-            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like, drift_clip=c.drift_clip, clamp=c.clamp,
+            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
+            drift_clip=c.drift_clip, clamp=c.clamp,
             precision=self.config.precision,
         )  # fmt: skip
         self.f.train()

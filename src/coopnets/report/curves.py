@@ -14,11 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from coopnets.report.explain import Scale
 from coopnets.report.history import Column
+from coopnets.report.text import number
 
 SIZE = (6.4, 3.2)
 BINS = 240
 """Points of a curve at most; of more lines, means and the range around them are drawn."""
 FEW = 12
+ROUND = (1, 2, 5, 10)
 WIDE = 30.0
 """Ratio of largest to smallest value from which ``auto`` is logarithmic."""
 
@@ -32,7 +34,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "coopnets",
     "path.simplify": True,
-    "font.size": 10.5,
+    "font.size": 11,
 }
 
 
@@ -85,7 +87,7 @@ def draw(
     """
     with mpl.rc_context(STYLE):
         figure = Figure(SIZE)
-        axes = figure.add_axes((0.115, 0.11, 0.865, 0.85))
+        axes = figure.add_axes((0.12, 0.115, 0.86, 0.845))
         if scale == "shares":
             _stack(axes, t, columns)
         else:
@@ -98,16 +100,6 @@ def draw(
             axes.axvline(event, color=ALARM, linewidth=1.2, linestyle=(0, (4, 2)))
         _frame(axes, t, events)
         return _svg(figure)
-
-
-def number(value: float) -> str:
-    """A tick label: 0.05, 200, 3×10⁶."""
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:,.6g}".replace("-", "−")
-    exponent = math.floor(math.log10(abs(value)) + 1e-9)
-    factor = f"{value / 10**exponent:.3g}"
-    power = "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return (power if factor == "1" else f"{factor}×{power}").replace("-", "−")
 
 
 def _lines(axes: Axes, t: Column, columns: list[Column], logarithmic: bool) -> None:
@@ -145,9 +137,9 @@ def _value_axis(axes: Axes, logarithmic: bool) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
         axes.yaxis.set_minor_locator(NullLocator())
         if decades < 0.5:  # less than a tick apart: ticks as on a linear axis
-            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
 
 
@@ -155,7 +147,7 @@ def _frame(axes: Axes, t: Column, events: list[float]) -> None:
     first, last = min([t[0], *events]), max([t[-1], *events])
     margin = (last - first) * 0.02 or 1.0
     axes.set_xlim(first - margin, last + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

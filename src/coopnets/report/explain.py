@@ -137,8 +137,8 @@ CURVES = (
         "Langevin revises (D1), z is inferred (G1, if on), and both networks learn (D2, G2).",
         "D1 is the largest part: L Langevin steps take L passes through the descriptor, forwards "
         "and backwards.",
-        "A large rest means that data arrive late or that pictures and checkpoints are written "
-        "often (`--checkpoint-every`). While D1 dominates, further `--teaching` costs little. On "
+        "A large rest means that data arrive late; pictures and checkpoints are not counted. "
+        "While D1 dominates, further `--teaching` costs little. On "
         "an accelerator steps overlap, and only the sum is exact.",
     ),
 )

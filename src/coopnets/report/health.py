@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from coopnets.report.history import Column, History, median
+from coopnets.report.text import number
 
 ENOUGH = 20
 """Lines of the log below which nothing but divergence is judged."""
@@ -70,14 +71,16 @@ def _apply(rule: _Rule, history: History, unit: float) -> Check:
 
 
 def _divergence(history: History) -> Check:
-    events = [event for event in history.events if event.get("event") == "diverged"]
-    times = "once" if len(events) == 1 else f"{len(events)} times"
+    when = [f"{event['iteration']:,}" for event in history.divergences()]
+    found = "no divergence"
+    if len(when) == 1:
+        found = f"diverged once, at iteration {when[0]}"
+    elif when:
+        found = f"diverged {len(when)} times, first at iteration {when[0]}, last at {when[-1]}"
     return Check(
         "Training never ran away",
-        "attention" if events else "ok",
-        f"diverged {times}, last at iteration {events[-1]['iteration']:,}"
-        if events
-        else "no divergence",
+        "attention" if when else "ok",
+        found,
         "Each time training returned to a checkpoint and halved the Langevin step size. Before a "
         "longer run lower `--descriptor-optimizer.lr` or `--langevin.delta`, or try "
         "`--energy-l2`, `--data-noise` or `--descriptor.spectral-norm`.",
@@ -107,7 +110,8 @@ def _gap_steady(history: History, unit: float) -> tuple[bool, str]:
 
 def _energy_falls(history: History, _: float) -> tuple[bool, str]:
     fall = median(_recent(history.column("u_proposed") - history.column("u_last")))
-    return fall > 0, f"revision {'lowers' if fall > 0 else 'raises'} the energy by {abs(fall):.2g}"
+    change = number(float(f"{abs(fall):.2g}"))
+    return fall > 0, f"revision {'lowers' if fall > 0 else 'raises'} the energy by {change}"
 
 
 def _displacement_falls(history: History, _: float) -> tuple[bool, str]:

@@ -24,6 +24,10 @@ class History:
         found = [m for m in folder.metrics() if isinstance(m, dict) and "iteration" in m]
         return cls([m for m in found if "event" not in m], [m for m in found if "event" in m])
 
+    def divergences(self) -> list[dict[str, Any]]:
+        """The events at which training ran away and was rolled back."""
+        return [event for event in self.events if event["event"] == "diverged"]
+
     def column(self, key: str) -> Column:
         """A number of every line; NaN where it is missing or not finite."""
         column = np.array([_number(line.get(key)) for line in self.lines], dtype=np.float64)

@@ -17,8 +17,9 @@ PADDING = 2
 SHOWN = 8
 FINE = 48
 """Side of an image from which the grids over time show a quarter of each panel."""
-LOSSLESS_LAST = 1_000_000
-LOSSLESS_EARLIER = 60_000
+LOSSLESS_LAST = 700_000
+LOSSLESS_EARLIER = 100_000
+"""Bytes of a panel up to which it stays PNG; both keep a page of eight grids below 6 MB."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Snapshot:
     panels: dict[str, Picture]
 
 
-def latest(folder: RunFolder) -> Snapshot | None:
+def latest(folder: RunFolder, size: int) -> Snapshot | None:
     """The last readable grid in full."""
     for iteration, file in reversed(_files(folder)):
         if panels := _read(file):
-            shown = {k: _embed(v, LOSSLESS_LAST) for k, v in panels.items()}
+            shown = {k: _embed(_crisp(v, size, 3), LOSSLESS_LAST) for k, v in panels.items()}
             return Snapshot(iteration, shown)
     return None
 
@@ -95,7 +96,14 @@ def _smaller(panel: Image.Image, size: int) -> Picture:
     side = 4 * (size + PADDING) + PADDING
     if size >= FINE and panel.width == panel.height and panel.width > side:
         panel = panel.crop((0, 0, side, side))
-    return _embed(panel, LOSSLESS_EARLIER)
+    return _embed(_crisp(panel, size, 2), LOSSLESS_EARLIER)
+
+
+def _crisp(panel: Image.Image, size: int, times: int) -> Image.Image:
+    """Small images enlarged pixel by pixel: a browser would blur them, or make pixels uneven."""
+    if size >= FINE:
+        return panel
+    return panel.resize((panel.width * times, panel.height * times), Image.Resampling.NEAREST)
 
 
 def _embed(picture: Image.Image, lossless: int) -> Picture:

@@ -4,7 +4,6 @@ from typing import Any
 
 from coopnets.report.health import Check, checks, verdict
 from coopnets.report.history import History
-from coopnets.report.html import escape, prose
 from coopnets.report.images import FINE, Picture, Snapshot, latest, over_time
 from coopnets.report.settings import (
     Setting,
@@ -15,6 +14,7 @@ from coopnets.report.settings import (
     shown,
 )
 from coopnets.report.style import CSS
+from coopnets.report.text import escape, prose
 from coopnets.report.trends import curve_sections
 from coopnets.runfolder import RunFolder
 
@@ -36,12 +36,13 @@ def page(folder: RunFolder) -> str:
     """
     described = folder.describe()
     config, data = described.get("config", {}), described.get("data", {})
-    history, last = History.read(folder), latest(folder)
+    history, size = History.read(folder), int(config.get("size") or FINE)
+    last = latest(folder, size)
     title = f"{config.get('preset', 'run')} · {data.get('source', 'unknown data')}"
     parts = [
         _head(title, config, data, history, last),
         _health(folder, history, energy_unit(config)),
-        _pictures(folder, last, int(config.get("size") or FINE)),
+        _pictures(folder, last, size),
         *curve_sections(history, energy_unit(config)),
         _commands(folder, described),
         _settings(config),
@@ -79,7 +80,7 @@ def _head(
         facts["Images a second"] = f"{history.middle('images_per_second'):,.3g}"
     if history.has("langevin_share"):
         facts["Time in Langevin"] = f"{history.middle('langevin_share'):.0%}"
-    facts["Roll-backs"] = str(len(history.events)) if history.events else "none"
+    facts["Roll-backs"] = str(len(history.divergences())) if history.divergences() else "none"
     listed = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
     return (
         f'<header><h1>{escape(title)}</h1><p class="lead">{escape(", ".join(about))}</p>'
@@ -126,7 +127,7 @@ def _events(folder: RunFolder, history: History) -> str:
 def _pictures(folder: RunFolder, last: Snapshot | None, size: int) -> str:
     if last is None:
         return '<h2>Pictures</h2><p class="note">None yet: the first come with a checkpoint.</p>'
-    tiny = " tiny" if size < FINE else ""
+    fine = " fine" if size >= FINE else ""
     panels = "".join(
         f"<figure>{_image(picture, f'{name}, iteration {last.iteration}')}"
         f"<figcaption><b>{name.capitalize()}</b> {CAPTIONS[name]}</figcaption></figure>"
@@ -134,12 +135,12 @@ def _pictures(folder: RunFolder, last: Snapshot | None, size: int) -> str:
     )
     earlier = "".join(_snapshot(snapshot) for snapshot in over_time(folder, size))
     return (
-        f'<section><h2>Pictures at iteration {last.iteration:,}</h2><div class="last{tiny}">'
+        f'<section><h2>Pictures at iteration {last.iteration:,}</h2><div class="last{fine}">'
         f"{panels}</div><h2>Over time</h2>"
         '<p class="note">Proposed and revised from the same latent vectors each time. The two '
         "grow alike while the generator learns. Noise in the pictures announces a blow-up an "
         "epoch or two ahead; square artefacts that stay come from too small a descriptor rate. "
-        f'All grids are in the folder grids.</p><div class="time{tiny}">{earlier}</div></section>'
+        f'All grids are in the folder grids.</p><div class="time">{earlier}</div></section>'
     )
 
 

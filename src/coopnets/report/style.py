@@ -3,11 +3,11 @@
 CSS = """
 :root { color-scheme: light dark;
   --paper:#fcfbf9; --card:#fff; --ink:#1c1c1e; --muted:#66666b; --grid:#e5e3de;
-  --ok:#2c7a4b; --alarm:#b4540a; --early:#66666b;
+  --ok:#2c7a4b; --alarm:#b3372c; --early:#66666b;
   --c1:#2563a8; --c2:#d9731a; --c3:#2f8f6b; --c4:#8a5fb0; --c5:#b8902a; --c6:#b9b7b2; }
 @media (prefers-color-scheme: dark) { :root {
   --paper:#131315; --card:#1b1b1e; --ink:#e9e7e3; --muted:#a2a1a3; --grid:#333337;
-  --ok:#6cc08b; --alarm:#f09a4b; --early:#a2a1a3;
+  --ok:#6cc08b; --alarm:#f2857d; --early:#a2a1a3;
   --c1:#6ba6e8; --c2:#f09a4b; --c3:#62c4a0; --c4:#b893dc; --c5:#d8b65a; --c6:#55555a; } }
 * { box-sizing:border-box; }
 html { -webkit-text-size-adjust:100%; }
@@ -39,8 +39,9 @@ p { margin:0 0 .6rem; }
 figure { margin:0; } figcaption { font-size:.88rem; margin-top:.4rem; }
 figcaption b { color:var(--ink); font-weight:600; }
 img { display:block; width:100%; height:auto; border-radius:4px; }
-.tiny img { image-rendering:pixelated; }
 .last { display:grid; grid-template-columns:repeat(3,1fr); gap:1.2rem; }
+/* Larger images need more room than the text has. */
+.last.fine { width:min(calc(100vw - 2.5rem),1640px); margin-left:50%; transform:translateX(-50%); }
 .last figure:only-child { grid-column:1/-1; }
 .time { display:grid; grid-template-columns:repeat(2,1fr); gap:1.6rem 2rem; }
 .time .pair { display:grid; grid-auto-flow:column; grid-auto-columns:1fr; gap:.5rem; }
@@ -55,9 +56,10 @@ img { display:block; width:100%; height:auto; border-radius:4px; }
   margin-right:.4rem; vertical-align:middle; }
 code,pre { font:.86em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; }
 p code,.do code { background:color-mix(in srgb,var(--ink) 7%,transparent); border-radius:4px;
-  padding:.08em .3em; overflow-wrap:anywhere; }
+  padding:.08em .3em; white-space:nowrap; }
 pre { background:var(--card); border:1px solid var(--grid); border-radius:8px; margin:0 0 1rem;
-  padding:.7rem .9rem; white-space:pre-wrap; overflow-wrap:anywhere; }
+  padding:.7rem .9rem; overflow-x:auto; }
+pre.log { white-space:pre-wrap; overflow-wrap:anywhere; }
 .settings { columns:2; column-gap:2.5rem; font-size:.88rem; }
 .settings div { display:flex; justify-content:space-between; gap:1rem; break-inside:avoid;
   padding:.22rem 0; border-bottom:1px solid var(--grid); }
@@ -68,6 +70,7 @@ summary { cursor:pointer; margin:1rem 0 .6rem; }
 footer { margin-top:3rem; font-size:.85rem; color:var(--muted); overflow-wrap:anywhere; }
 @media (max-width:720px) {
   main { padding:1.8rem 1rem 3rem; } h1 { font-size:1.6rem; } h2 { margin-top:2.4rem; }
+  .last.fine { width:auto; margin-left:0; transform:none; }
   .last,.time,.curve { grid-template-columns:minmax(0,1fr); } .settings { columns:1; }
   .facts { gap:.8rem 1.6rem; } .facts dd { font-size:1.05rem; } }
 @media print { body { background:#fff; } .curve,figure { break-inside:avoid; } }

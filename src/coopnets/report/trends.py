@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from coopnets.report.curves import draw, number
+from coopnets.report.curves import BINS, draw
 from coopnets.report.explain import CURVES, GAP, NOT_CURVES, STEPS, Curve, other
 from coopnets.report.health import gaps
 from coopnets.report.history import Column, History
-from coopnets.report.html import escape, prose
+from coopnets.report.text import escape, number, prose
 
 SMALLEST_SHARE = 0.002
 
@@ -27,9 +27,11 @@ def curve_sections(history: History, unit: float) -> list[str]:
     ]
     for key in _unknown(columns):
         sections.append(_section(other(key), t, {key: columns[key]}, history, unit))
-    note = "Over iterations. " + (
-        "Dashed vertical lines are roll-backs." if history.events else "Nothing is smoothed."
-    )
+    note = "Over iterations."
+    if len(t) > BINS:
+        note += " Lines are means over stretches of the log, bands the range within each."
+    if history.divergences():
+        note += " Dashed vertical lines are roll-backs."
     return [f'<h2>Curves</h2><p class="note">{note}</p>', *sections]
 
 
@@ -59,7 +61,7 @@ def _shares(columns: dict[str, Column]) -> dict[str, Column]:
 def _section(
     curve: Curve, t: Column, found: dict[str, Column], history: History, unit: float
 ) -> str:
-    events = [float(event["iteration"]) for event in history.events]
+    events = [float(event["iteration"]) for event in history.divergences()]
     picture = draw(t, list(found.values()), curve.scale, events=events, mark=curve.mark)
     legend = "".join(
         f'<span><i style="background:var(--c{i + 1})"></i>{escape(curve.lines[key])}</span>'

@@ -1,0 +1,135 @@
+"""Two processes learn what one would."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from small import start_command, train_command
+from torch import Tensor
+
+from coopnets import checkpoint
+from coopnets.cli import main
+from coopnets.errors import CoopNetsError
+from coopnets.processes import Processes
+
+STEPS = 4
+ALONE = ["--checkpoint-every", "2"]
+UNDETERMINED = ("top.bias", "generator.layers.0.bias", "generator.layers.3.bias", "running_mean")
+"""Parts without gradient but rounding, which Adam blows up: the constant of f, biases before
+batch norm, and the means that follow these."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def in_two(argv: list[str], log: Path) -> None:
+    """Run the command as ``accelerate launch --cpu --num_processes 2`` would."""
+    common = {
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    children = [
+        start_command(argv, log, {**common, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    try:
+        for child in children:
+            child.join(90)
+        assert [child.exitcode for child in children] == [0, 0], log.read_text()
+    finally:
+        for child in children:
+            child.kill()
+
+
+def last_tensors(run: Path) -> dict[str, Tensor]:
+    found = checkpoint.whole(run / "checkpoints")[0]
+    assert found.iteration == STEPS
+    return found.tensors()
+
+
+def assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    assert a.keys() == b.keys()
+    compared = 0
+    for k in a:
+        network = k.startswith(("network", "average")) and not k.endswith(UNDETERMINED)
+        if network or k.startswith("memory"):
+            torch.testing.assert_close(
+                a[k].float(), b[k].float(), rtol=1e-3, atol=1e-4,
+                msg=lambda text, k=k: f"{k}: {text}",
+            )  # fmt: skip
+            compared += 1
+    assert compared > 10
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--memory", "0", "--teaching", "0", "--ema", "0"],
+        [],
+        ["--generator.norm-scale", "--data-noise", "0.1", "--posterior.steps", "2",
+         "--energy-l2", "0.1", "--descriptor-optimizer.clip", "1"],
+    ],
+    ids=["plain", "memory", "everything"],
+)  # fmt: skip
+def test_two_processes_equal_one(array: Path, tmp_path: Path, more: list[str]) -> None:
+    """The same global batch, the same chains, batch norm over all of them."""
+    one, two, log = tmp_path / "one", tmp_path / "two", tmp_path / "log"
+    assert main(train_command(array, one, *ALONE, *more, steps=STEPS)) == 0
+    in_two(train_command(array, two, *ALONE, *more, steps=STEPS), log)
+    assert_same(last_tensors(one), last_tensors(two))
+
+
+def test_two_processes_resume(array: Path, tmp_path: Path) -> None:
+    """Begun by two, finished by two: the same as without the break."""
+    one, two, log = tmp_path / "one", tmp_path / "two", tmp_path / "log"
+    assert main(train_command(array, one, *ALONE, steps=STEPS)) == 0
+    in_two(train_command(array, two, *ALONE, steps=2), log)
+    in_two(train_command(array, two, *ALONE, steps=STEPS), log)
+    assert_same(last_tensors(one), last_tensors(two))
+
+
+def test_two_processes_roll_back_together(array: Path, tmp_path: Path) -> None:
+    """A step size far too large: both go back to the same place, and both give up."""
+    run, log = tmp_path / "run", tmp_path / "log"
+    argv = train_command(array, run, *ALONE, "--langevin.delta", "30", steps=STEPS)
+    with pytest.raises(AssertionError, match=r"\[1, 1\]"):
+        in_two(argv, log)
+    assert "diverged 6 times" in log.read_text()
+
+
+def test_accelerate_launch(array: Path, tmp_path: Path) -> None:
+    """The documented command, from the outside."""
+    argv = train_command(array, tmp_path / "run", *ALONE, "--memory", "0", "--teaching", "0",
+                         steps=2)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+         "--main_process_port", str(free_port()), "-m", "coopnets", *argv],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert checkpoint.whole(tmp_path / "run" / "checkpoints")[0].iteration == 2
+    assert done.stdout.count("2 iterations") == 1  # one of them talks
+
+
+def test_uneven_shares_are_refused() -> None:
+    assert Processes(world=2).share(6, "chains") == 3
+    with pytest.raises(CoopNetsError, match="7 chains cannot be shared equally by 2"):
+        Processes(world=2).share(7, "chains")
+
+
+def test_alone_everything_is_its_own() -> None:
+    alone, rows = Processes(), torch.arange(6)
+    assert alone.first and torch.equal(alone.mine(rows), rows)
+    assert torch.equal(alone.gather(rows), rows) and torch.equal(alone.mean(rows), rows)
+    assert alone.any(True) and not alone.any(False)
+    parts = [Processes(rank=r, world=3).mine(rows) for r in range(3)]
+    assert torch.equal(torch.cat(parts), rows)
