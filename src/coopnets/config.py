@@ -100,14 +100,14 @@ class OptimizerConfig:
     lr: float = 1e-4
     beta1: float = 0.5
     beta2: float = 0.999
-    warmup: int = 0
-    """Iterations over which the rate rises linearly to its value. K summed outputs make the
-    descriptor grow fast; a slow start keeps its first revisions within range."""
     decay: float = 1.0
     """The rate is multiplied by this every ``decay_every`` iterations (1: constant)."""
     decay_every: int = 1000
     clip: float | None = None
-    """Largest gradient norm; None does not clip."""
+    """Largest gradient norm; None does not clip. The descriptor's gradient grows a
+    millionfold in its first iterations, and Adam, whose second moment lags, then takes steps
+    many times too long and remembers them for 1 / (1 - beta2) iterations. A clip far below
+    the usual norm (1.0) makes the norm constant, and Adam is at ease from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)

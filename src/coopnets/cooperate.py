@@ -175,7 +175,7 @@ class Cooperation:
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(parameters, settings.clip)
         for group in self.optimizers[name].param_groups:
-            group["lr"] = learning_rate(settings, t)
+            group["lr"] = settings.lr * settings.decay ** (t // settings.decay_every)
         self.optimizers[name].step()
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -187,12 +187,6 @@ def optimizer(net: nn.Module, settings: OptimizerConfig) -> Adam:
     """Adam over the trained parameters of ``net``."""
     parameters = [p for p in net.parameters() if p.requires_grad]
     return Adam(parameters, settings.lr, (settings.beta1, settings.beta2), fused=True)
-
-
-def learning_rate(settings: OptimizerConfig, t: int) -> float:
-    """The rate at iteration t: linear warm-up, then stepwise exponential decay."""
-    warm = min(1.0, (t + 1) / settings.warmup) if settings.warmup else 1.0
-    return settings.lr * warm * settings.decay ** (t // settings.decay_every)
 
 
 def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:
