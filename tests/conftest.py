@@ -1,4 +1,4 @@
-"""Quiet surroundings for every test: one thread, no network, no accelerator, a cache of its own."""
+"""Quiet surroundings for every test: one thread, no network, no accelerator, its own cache."""
 
 import os
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import pixels, train_command
 
 from coopnets.cli import main
 from coopnets.data import ImageData, open_images
 from coopnets.model import CoopNets
+from small import pixels, train_command
 
 torch.set_num_threads(1)
 

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from small import CONFIG, tiny
 
 from coopnets.config import Config, flatten, from_dict, to_dict
+from small import CONFIG, tiny
 
 
 def test_round_trip_through_json() -> None:

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from small import CONFIG, snapshot, tiny
 from torch import Tensor
 
 from coopnets import cooperate
@@ -13,6 +12,7 @@ from coopnets.cooperate import Cooperation, noise_scale
 from coopnets.errors import CoopNetsError
 from coopnets.guard import Diverged
 from coopnets.processes import Processes
+from small import CONFIG, snapshot, tiny
 
 SIMPLE = {"memory": 0, "teaching": 0, "ema": 0.0}
 

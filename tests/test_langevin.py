@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from small import CONFIG, snapshot
 from torch import Tensor
 
 from coopnets.langevin import revise
 from coopnets.models import Descriptor, energy
+from small import CONFIG, snapshot
 
 
 def quadratic(a: float, m: float) -> object:
@@ -67,9 +67,7 @@ def test_small_steps_tend_to_the_energy_itself() -> None:
 
 
 @pytest.mark.parametrize("s", [None, 0.016])
-def test_one_step_without_noise_is_the_formula(
-    f: Descriptor, x: Tensor, s: float | None
-) -> None:
+def test_one_step_without_noise_is_the_formula(f: Descriptor, x: Tensor, s: float | None) -> None:
     delta, point = 0.002, x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(f(point).sum(), point)
     pull = x.double() / s**2 if s else 0.0

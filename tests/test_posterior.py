@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from small import CONFIG
 from torch import Tensor
 
 from coopnets.models import Generator
 from coopnets.posterior import infer
+from small import CONFIG
 
 A = torch.tensor([[1.0, 0.5], [-0.3, 0.8], [0.2, -1.1]])
 B = torch.tensor([0.1, -0.4, 0.3])

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import snapshot
 
 from coopnets.config import Config, from_dict, to_dict
 from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
 from coopnets.presets import ABOUT, PRESETS, preset
 from coopnets.processes import Processes
+from small import snapshot
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -1,6 +1,5 @@
 """Two processes learn what one would."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -8,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import start_command, train_command
 from torch import Tensor
 
 from coopnets import checkpoint
 from coopnets.cli import main
 from coopnets.errors import CoopNetsError
 from coopnets.processes import Processes
+from small import start_command, train_command
 
 STEPS = 4
 ALONE = ["--checkpoint-every", "2"]
@@ -30,7 +29,7 @@ def free_port() -> int:
 
 
 def in_two(argv: list[str], log: Path) -> None:
-    """Run the command as ``accelerate launch --cpu --num_processes 2`` would."""
+    """Run the command in two processes, as ``torchrun --nproc_per_node 2`` would."""
     common = {
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1",
@@ -41,7 +40,7 @@ def in_two(argv: list[str], log: Path) -> None:
     ]
     try:
         for child in children:
-            child.join(90)
+            child.join(40)
         assert [child.exitcode for child in children] == [0, 0], log.read_text()
     finally:
         for child in children:
@@ -104,16 +103,17 @@ def test_two_processes_roll_back_together(array: Path, tmp_path: Path) -> None:
     assert "diverged 6 times" in log.read_text()
 
 
-def test_accelerate_launch(array: Path, tmp_path: Path) -> None:
-    """The documented command, from the outside."""
+def test_torchrun(array: Path, tmp_path: Path) -> None:
+    """From the outside; after ``--``, as torchrun has a --run-path of its own.
+
+    On CPUs ``accelerate launch --num_processes 2`` starts a single process.
+    """
     argv = train_command(array, tmp_path / "run", *ALONE, "--memory", "0", "--teaching", "0",
                          steps=2)  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-         "--main_process_port", str(free_port()), "-m", "coopnets", *argv],
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
+         "--master_port", str(free_port()), "-m", "--", "coopnets", *argv],
         capture_output=True, text=True, timeout=120, check=False,
-        env={k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert checkpoint.whole(tmp_path / "run" / "checkpoints")[0].iteration == 2

@@ -3,11 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small import CONFIG, tiny
 
 from coopnets.config import Config
 from coopnets.errors import RunError
 from coopnets.runfolder import RunFolder
+from small import CONFIG, tiny
 
 DATA = {"source": "x.npy", "split": "train", "images": 40, "fingerprint": "abc"}
 

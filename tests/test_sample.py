@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import CONFIG
 from torch import Tensor, nn
 
 from coopnets.model import CoopNets
 from coopnets.sample import evaluating, refine, samples
+from small import CONFIG
 
 
 @pytest.fixture(scope="module")

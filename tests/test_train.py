@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import CONFIG
 from torch import Tensor
 
 from coopnets import checkpoint
@@ -20,6 +19,7 @@ from coopnets.learner import restore, state_numbers, state_tensors
 from coopnets.processes import Processes
 from coopnets.runfolder import RunFolder
 from coopnets.train import HEALTHY, TRIES, Budget, Progress, train
+from small import CONFIG
 
 Runs = Callable[..., Progress]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import start_command, train_command, until
 
 from coopnets import checkpoint
 from coopnets.cli import main
 from coopnets.runfolder import RunFolder
+from small import start_command, train_command, until
 
 STEPS = 60
 KILLS = 4

@@ -1,12 +1,11 @@
 """Cooperative learning of descriptor and generator networks by MCMC teaching."""
 
-__version__ = "0.1.0"
-
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError
 from coopnets.langevin import revise
 from coopnets.model import CoopNets
 from coopnets.posterior import infer
 from coopnets.presets import preset
+from coopnets.version import __version__
 
-__all__ = ["Config", "CoopNets", "CoopNetsError", "infer", "preset", "revise"]
+__all__ = ["Config", "CoopNets", "CoopNetsError", "__version__", "infer", "preset", "revise"]

@@ -6,7 +6,6 @@ f, alpha those of the generator g; x^ (``x_hat``) are the generator's proposals 
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +16,13 @@ from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig
 from coopnets.guard import examine
 from coopnets.langevin import Trace, revise
+from coopnets.learner import Iteration
 from coopnets.memory import Memory
 from coopnets.models import Descriptor, Generator
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
 from coopnets.stopwatch import Stopwatch
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """What one iteration made, for the log and the pictures."""
-
-    metrics: dict[str, float]
-    x_hat: Tensor
-    x_tilde: Tensor
 
 
 class Cooperation:

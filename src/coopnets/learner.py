@@ -1,14 +1,23 @@
 """What the training loop needs of a method, and its whole state as named tensors."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from coopnets.config import Config
-from coopnets.cooperate import Iteration
 from coopnets.memory import Memory
 from coopnets.processes import Processes
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration made, for the log and the pictures."""
+
+    metrics: dict[str, float]
+    x_hat: Tensor
+    x_tilde: Tensor
 
 
 class Learner(Protocol):

@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import coopnets
 from coopnets import checkpoint
 from coopnets.card import model_card
 from coopnets.chance import per_sample
@@ -21,9 +20,11 @@ from coopnets.config import Config, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
 from coopnets.models import Descriptor, Generator, energy
+from coopnets.pictures import grid, save_grid
 from coopnets.precision import autocast, resolve
 from coopnets.runfolder import RunFolder
 from coopnets.sample import each_its_own, evaluating, latents, propose, refine, samples
+from coopnets.version import __version__
 
 WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safetensors"}
 
@@ -158,12 +159,10 @@ class CoopNets:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write config.json, two safetensors files, samples.png and a model card."""
-        from coopnets.pictures import grid, save_grid
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         content = {
-            "coopnets": coopnets.__version__, "config": to_dict(self.config), "about": self.about,
+            "coopnets": __version__, "config": to_dict(self.config), "about": self.about,
         }  # fmt: skip
         (folder / "config.json").write_text(json.dumps(content, indent=1))
         for net, file in ((self.descriptor, WEIGHTS["descriptor"]),

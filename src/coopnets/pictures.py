@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
 from coopnets.data.pixels import to_pixels
 from coopnets.errors import CoopNetsError
@@ -13,6 +12,8 @@ from coopnets.errors import CoopNetsError
 
 def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
     """Tile images (N, C, H, W) in [-1, 1] row by row into one uint8 picture (C', H', W')."""
+    from torchvision.utils import make_grid  # takes seconds to import: not for --help
+
     picture: Tensor = make_grid(to_pixels(x), columns, padding, pad_value=blank)
     return picture
 
@@ -25,6 +26,12 @@ def triptych(data: Tensor, proposed: Tensor, revised: Tensor) -> Tensor:
     return torch.cat([panels[0], gap, panels[1], gap, panels[2]], 2)
 
 
+def to_image(pixels: Tensor) -> Image.Image:
+    """A uint8 picture (C, H, W), C = 1 or 3, for Pillow."""
+    rows = pixels.permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
+
+
 def save_grid(picture: Tensor, file: Path) -> None:
     """Write a uint8 picture (C, H, W) as PNG (or what the suffix says).
 
@@ -32,6 +39,6 @@ def save_grid(picture: Tensor, file: Path) -> None:
         CoopNetsError: the file cannot be written.
     """
     try:
-        to_pil_image(picture).save(file)
+        to_image(picture).save(file)
     except (OSError, ValueError) as error:
         raise CoopNetsError(f"cannot write {file}: {error}") from error

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import coopnets
 from coopnets.config import Config, flatten, from_dict, to_dict
 from coopnets.errors import RunError
+from coopnets.version import __version__
 
 
 class RunFolder:
@@ -81,7 +81,7 @@ class RunFolder:
         self.grids.mkdir()
         self.checkpoints.mkdir()
         content = {
-            "coopnets": coopnets.__version__,
+            "coopnets": __version__,
             "command": shlex.join(["coopnets", *sys.argv[1:]]),
             "machine": machine,
             "data": data,

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from coopnets.data.pixels import to_pixels
 from coopnets.errors import CoopNetsError
-from coopnets.pictures import grid, save_grid
+from coopnets.pictures import grid, save_grid, to_image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 GRID_LIMIT = 10_000
@@ -54,7 +53,7 @@ def _write_folder(batches: Iterable[Tensor], out: Path) -> None:
     number = 0
     for batch in batches:
         for image in to_pixels(batch.cpu()):
-            to_pil_image(image).save(out / f"{number:06d}.png")
+            to_image(image).save(out / f"{number:06d}.png")
             number += 1
 
 

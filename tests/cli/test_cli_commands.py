@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small import FLAGS, train_command
 
 from coopnets import CoopNets, checkpoint
 from coopnets.cli import main
-from coopnets.cli.train import seconds, train_command as command_for
+from coopnets.cli.train import seconds
+from coopnets.cli.train import train_command as command_for
 from coopnets.data import to_pixels
 from coopnets.presets import PRESETS
 from coopnets.runfolder import RunFolder
+from small import FLAGS, train_command
 
 Out = pytest.CaptureFixture[str]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import FLAGS, train_command
 
 from coopnets.cli import main
+from small import FLAGS, train_command
 
 
 def one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
@@ -117,9 +117,7 @@ def test_impossible_interpolation(
     ],
     ids=lambda bad: "-".join(bad).strip("-"),
 )  # fmt: skip
-def test_impossible_settings(
-    array: Path, tmp_path: Path, capsys: Errors, bad: list[str]
-) -> None:
+def test_impossible_settings(array: Path, tmp_path: Path, capsys: Errors, bad: list[str]) -> None:
     one_line(capsys, train_command(array, tmp_path / "run", *bad, steps=2))
 
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import CONFIG, snapshot
 from torch import Tensor, nn
 
 from coopnets.config import DescriptorConfig, GeneratorConfig
 from coopnets.models import Descriptor, Generator
 from coopnets.models.layers import Conv2d
 from coopnets.presets import preset
+from small import CONFIG, snapshot
 
 SMOOTH = DescriptorConfig(
     channels=(3, 4), kernels=(4, 3), strides=(2, 2), outputs=3, activation="silu", init_std=0.3

@@ -8,7 +8,6 @@ import tyro
 from coopnets import checkpoint
 from coopnets.config import flatten, to_dict
 from coopnets.presets import ABOUT, PRESETS, preset
-from coopnets.report import write_report
 from coopnets.runfolder import RunFolder
 
 
@@ -59,6 +58,8 @@ def report(run: tyro.conf.Positional[Path], /) -> int:
     Args:
         run: a run folder.
     """
+    from coopnets.report import write_report  # draws with matplotlib: not for --help
+
     folder = RunFolder(run)
     folder.describe()
     write_report(folder)

@@ -18,7 +18,6 @@ from coopnets.precision import resolve
 from coopnets.presets import preset
 from coopnets.processes import Processes
 from coopnets.progress import reporter
-from coopnets.report import write_report
 from coopnets.runfolder import RunFolder
 from coopnets.trackers import tracking
 from coopnets.train import Budget, train
@@ -108,6 +107,8 @@ def run_training(
     tracker: str | None = None,
 ) -> int:
     """Open the data and the run folder, train, write the report; return the exit code."""
+    from coopnets.report import write_report  # draws with matplotlib: not for --help
+
     processes = this_process()
     config = replace(config, precision=resolve(config.precision, processes.device))
     folder = RunFolder(run)
