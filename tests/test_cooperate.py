@@ -260,15 +260,6 @@ def test_learning_rate_decays_stepwise() -> None:
     assert {rates[t][1] for t in rates} == {CONFIG.generator_optimizer.lr}
 
 
-def test_learning_rate_warms_up() -> None:
-    learner = started(**SIMPLE, descriptor_optimizer={"lr": 0.01, "warmup": 4})
-    rates = []
-    for t in range(6):
-        learner.iterate(observed(t), t)
-        rates.append(learner.optimizers["descriptor"].param_groups[0]["lr"])
-    assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
-
-
 @pytest.mark.parametrize("clip", [None, 1e-3])
 def test_gradient_clip(clip: float | None) -> None:
     learner = started(descriptor_optimizer={"clip": clip})

@@ -2,14 +2,28 @@ import math
 
 import pytest
 
-from coopnets.guard import DISPLACEMENT_LIMIT, ENERGY_LIMIT, Diverged, examine
+from coopnets.guard import (
+    DISPLACEMENT_LIMIT,
+    ENERGY_LIMIT,
+    SETTLED,
+    SETTLED_LIMIT,
+    Diverged,
+    examine,
+)
 
-HEALTHY = {"displacement": 0.3, "f_data": 10.0, "f_revised": -10.0, "energy_unit": 5.0}
+HEALTHY = {
+    "iteration": 0,
+    "displacement": 0.3,
+    "f_data": 10.0,
+    "f_revised": -10.0,
+    "energy_unit": 5.0,
+}
 
 
 def test_healthy_passes() -> None:
     examine(**HEALTHY)
     examine(**HEALTHY | {"displacement": DISPLACEMENT_LIMIT})
+    examine(**HEALTHY | {"displacement": SETTLED_LIMIT, "iteration": SETTLED})
     examine(**HEALTHY | {"f_data": 5 * ENERGY_LIMIT, "f_revised": 0.0})
 
 
@@ -20,9 +34,17 @@ def test_not_finite_is_a_divergence(name: str, value: float) -> None:
         examine(**HEALTHY | {name: value})
 
 
-def test_beyond_the_limits_is_a_divergence() -> None:
+@pytest.mark.parametrize(
+    ("iteration", "limit"),
+    [(0, DISPLACEMENT_LIMIT), (SETTLED - 1, DISPLACEMENT_LIMIT), (SETTLED, SETTLED_LIMIT)],
+)
+def test_moving_too_far_is_a_divergence(iteration: int, limit: float) -> None:
     with pytest.raises(Diverged, match="moves pixels"):
-        examine(**HEALTHY | {"displacement": DISPLACEMENT_LIMIT * 1.01})
+        examine(**HEALTHY | {"displacement": limit * 1.01, "iteration": iteration})
+    examine(**HEALTHY | {"displacement": limit * 0.99, "iteration": iteration})
+
+
+def test_energies_too_far_apart_are_a_divergence() -> None:
     for sign in (1, -1):
         with pytest.raises(Diverged, match="apart"):
             examine(**HEALTHY | {"f_data": sign * 5.1 * ENERGY_LIMIT, "f_revised": 0.0})

@@ -162,6 +162,19 @@ def test_clamp_holds_after_every_step() -> None:
     assert float(free.min()) > 1
 
 
+def test_drift_clip_bounds_the_drift_of_each_pixel_and_not_the_noise() -> None:
+    slope = torch.tensor([[[[1.0, -1.0, 1000.0, -1000.0]]]])
+    revised, trace = revise(
+        lambda y: (slope * y).flatten(1).sum(1), torch.ones(2, 1, 1, 4), steps=1, delta=0.1,
+        noise=torch.ones_like, drift_clip=0.05,
+    )  # fmt: skip
+    moved = torch.tensor([0.005, -0.005, 0.05, -0.05]) + 0.1
+    torch.testing.assert_close(revised - 1, moved.expand(2, 1, 1, 4))
+    torch.testing.assert_close(
+        trace.drift, ((2 * 0.005**2 + 2 * 0.05**2) / 4) ** 0.5 * torch.ones(1)
+    )
+
+
 def test_only_x_moves(f: Descriptor, x: Tensor) -> None:
     """No gradient reaches the weights; the weights, the input and its graph stay as they were."""
     weights, before, x = snapshot(f.state_dict()), x.clone(), x.requires_grad_()

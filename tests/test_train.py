@@ -12,7 +12,7 @@ from torch import Tensor
 
 from coopnets import checkpoint
 from coopnets.cooperate import Cooperation, Iteration
-from coopnets.data import ImageData
+from coopnets.data import ImageData, batch_indices
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import restore, state_numbers, state_tensors
@@ -201,6 +201,20 @@ def test_resumed_run_visits_every_iteration_once(
     logged = [m["iteration"] for m in folder.metrics()]
     assert logged == sorted(set(logged)) and logged[-1] == 12
     assert iterations(folder) == [12, 9, 6]
+
+
+def test_batches_follow_the_order_of_the_data(runs: Runs, images: ImageData) -> None:
+    """Iteration t sees batch t, and one epoch sees every image once."""
+    learner, seen = Scripted(), []
+    learner.iterate = lambda x, t, attempt=0: (
+        seen.append(x) or Cooperation.iterate(learner, x, t, attempt)
+    )
+    runs(learner, steps=5)
+    for t, x in enumerate(seen):
+        assert torch.equal(x, images.batch(batch_indices(40, 8, t, CONFIG.seed)))
+    rows = torch.cat(seen).flatten(1)
+    everything = images.batch(torch.arange(40)).flatten(1)
+    assert torch.equal(rows.unique(dim=0), everything.unique(dim=0))
 
 
 def test_damaged_checkpoint_is_told_and_the_one_before_taken(

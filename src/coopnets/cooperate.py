@@ -90,7 +90,7 @@ class Cooperation:
         energies = self.processes.mean(torch.stack([f_data, f_revised, displacement])).tolist()
         displacement_rms = energies[2] ** 0.5
         examine(
-            displacement=displacement_rms, f_data=energies[0], f_revised=energies[1],
+            iteration=t, displacement=displacement_rms, f_data=energies[0], f_revised=energies[1],
             energy_unit=self.energy_unit,
         )  # fmt: skip
         self.step("descriptor", loss, t)

@@ -15,15 +15,21 @@ DISPLACEMENT_LIMIT = 1.0
 """Root mean square distance, on the scale of [-1, 1], that a revision may move a pixel: half of
 the whole range. Healthy revisions start near 0.3 and fall to a few hundredths."""
 
+SETTLED, SETTLED_LIMIT = 200, 0.5
+"""From this iteration on the generator has begun to follow, and half of that is too much."""
+
 ENERGY_LIMIT = 300.0
 """Largest gap between mean f of data and of revisions, in units of dim(x) / s^2 (the order of
 |x|^2 / s^2, which f must balance). Healthy gaps are below 1."""
 
 
-def examine(*, displacement: float, f_data: float, f_revised: float, energy_unit: float) -> None:
+def examine(
+    *, iteration: int, displacement: float, f_data: float, f_revised: float, energy_unit: float
+) -> None:
     """Pass a healthy revision.
 
     Args:
+        iteration: its number, from 0.
         displacement: root mean square over pixels and chains of revised minus proposed x.
         f_data: mean f over observed images.
         f_revised: mean f over revised images.
@@ -36,8 +42,9 @@ def examine(*, displacement: float, f_data: float, f_revised: float, energy_unit
     for name, value in values.items():
         if not math.isfinite(value):
             raise Diverged(f"{name} is {value}")
-    if displacement > DISPLACEMENT_LIMIT:
-        raise Diverged(f"revision moves pixels by {displacement:.2f}, over {DISPLACEMENT_LIMIT}")
+    limit = DISPLACEMENT_LIMIT if iteration < SETTLED else SETTLED_LIMIT
+    if displacement > limit:
+        raise Diverged(f"revision moves pixels by {displacement:.2f}, over {limit}")
     gap = abs(f_data - f_revised) / energy_unit
     if gap > ENERGY_LIMIT:
         raise Diverged(f"f(data) and f(revised) are {gap:.0f} units of dim(x)/s^2 apart")

@@ -89,8 +89,7 @@ def test_unknown_suffix(trained: Path, tmp_path: Path, capsys: Errors) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [["-n", "0"], ["--batch-size", "0"], ["--langevin-steps", "-1"], ["--first", "-1"],
-     ["--seed", "-1"]],
+    [["-n", "0"], ["--batch-size", "0"], ["--langevin-steps", "-1"], ["--first", "-1"]],
     ids=lambda bad: bad[0],
 )  # fmt: skip
 def test_impossible_samples(trained: Path, tmp_path: Path, capsys: Errors, bad: list[str]) -> None:
@@ -109,7 +108,7 @@ def test_impossible_interpolation(
     "bad",
     [
         ["--checkpoint-every", "0"], ["--batch-size", "0"], ["--chains", "0"],
-        ["--size", "0"], ["--image-channels", "2"], ["--limit", "0"], ["--seed", "-1"],
+        ["--size", "0"], ["--image-channels", "2"], ["--limit", "0"],
         ["--descriptor.kernels", "4"], ["--generator.kernels", "4"],
         ["--generator.kernels", "1", "1"], ["--descriptor.strides", "0", "0"],
         ["--generator.latent", "0"], ["--langevin.steps", "-1"], ["--memory", "-1"],
@@ -119,6 +118,19 @@ def test_impossible_interpolation(
 )  # fmt: skip
 def test_impossible_settings(array: Path, tmp_path: Path, capsys: Errors, bad: list[str]) -> None:
     one_line(capsys, train_command(array, tmp_path / "run", *bad, steps=2))
+
+
+@pytest.mark.parametrize("command", ["train", "sample"])
+def test_negative_seed(
+    trained: Path, array: Path, tmp_path: Path, capsys: Errors, command: str
+) -> None:
+    """A seed like any other, or refused in one line."""
+    argv = {
+        "train": train_command(array, tmp_path / "run", "--seed", "-1", steps=1),
+        "sample": ["sample", str(trained), "--out", str(tmp_path / "x.png"), "--seed", "-1"],
+    }[command]
+    code, error = main(argv), capsys.readouterr().err
+    assert code == 0 or (error.startswith("coopnets: ") and error.count("\n") == 1)
 
 
 def test_changed_settings(trained: Path, array: Path, capsys: Errors) -> None:

@@ -114,5 +114,5 @@ def test_normal_start() -> None:
     net = nn.Sequential(Conv2d(16, 64, 5, 1, None), nn.Linear(200, 200), nn.Conv2d(1, 1, 1))
     start_normal(net, 0.01)
     for layer in net[:2]:
-        assert float(layer.weight.std()) == pytest.approx(0.01, rel=0.03)
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.03)
         assert not layer.bias.any()

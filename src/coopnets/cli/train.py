@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,8 +140,11 @@ def run_training(
 
             try:
                 progress = train(learner, images, folder, budget, say=show.say, watch=watch)
-            finally:
-                write_report(folder)
+            except CoopNetsError:
+                with suppress(RunError):  # the reason for the stop matters more
+                    write_report(folder)
+                raise
+        write_report(folder)
     print(f"{progress.iteration} iterations, {progress.seconds / 60:.1f} minutes")
     print(f"pictures  {folder.grids}")
     print(f"report    {folder.report}")
