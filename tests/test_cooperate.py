@@ -47,8 +47,8 @@ def undetermined(name: str, norm: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(("delta_scale", "norm"), [(1.0, "batch"), (0.25, "none")])
-def test_iterations_are_the_algorithm_by_hand(delta_scale: float, norm: str) -> None:
+@pytest.mark.parametrize(("step_scale", "norm"), [(1.0, "batch"), (0.25, "none")])
+def test_iterations_are_the_algorithm_by_hand(step_scale: float, norm: str) -> None:
     """G0, D1, D2, G2 with plain autograd and torch's Adam: three iterations, 8 images, 6 chains.
 
     x~ comes from the descriptor before its step, the generator's target from the same x~, and
@@ -56,9 +56,9 @@ def test_iterations_are_the_algorithm_by_hand(delta_scale: float, norm: str) -> 
     """
     langevin = {"delta": 0.01, "s": 0.1, "tau": 0.7}
     learner = started(**SIMPLE, langevin=langevin, generator={"norm": norm})
-    learner.delta_scale = delta_scale
+    learner.step_scale = step_scale
     f, g, c = copy.deepcopy(learner.f), copy.deepcopy(learner.g), learner.config
-    delta, s, tau = c.langevin.delta * delta_scale, c.langevin.s, c.langevin.tau
+    delta, s, tau = c.langevin.delta * step_scale, c.langevin.s, c.langevin.tau
     adams = [
         torch.optim.Adam([p for p in net.parameters() if p.requires_grad], o.lr, (0.5, 0.999))
         for net, o in ((f, c.descriptor_optimizer), (g, c.generator_optimizer))
@@ -183,9 +183,9 @@ def test_each_network_moves_only_in_its_own_step() -> None:
     assert moved[1] and all(k.startswith("generator") for k in moved[1])
 
 
-def test_delta_scale_multiplies_the_step_size() -> None:
+def test_step_scale_multiplies_the_step_size() -> None:
     scaled, plain = started(langevin={"delta": 0.04}), started(langevin={"delta": 0.01})
-    scaled.delta_scale = 0.25
+    scaled.step_scale = 0.25
     found = scaled.iterate(observed(), 0).x_tilde
     torch.testing.assert_close(found, plain.iterate(observed(), 0).x_tilde, rtol=0, atol=1e-6)
 

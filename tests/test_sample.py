@@ -73,11 +73,11 @@ def test_streams_give_exactly_n(model: CoopNets) -> None:
     assert [len(x) for x, _ in model.stream(7, batch_size=3)] == [3, 3, 1]
 
 
-def test_delta_scale_of_the_guard_applies_to_samples(model: CoopNets) -> None:
+def test_step_scale_of_the_guard_applies_to_samples(model: CoopNets) -> None:
     def one(delta: float, scale: float) -> Tensor:
         made = samples(
             model.descriptor, model.generator, replace(CONFIG.langevin, delta=delta), 6, 3,
-            delta_scale=scale,
+            step_scale=scale,
         )  # fmt: skip
         return next(iter(made))[1]
 

@@ -41,7 +41,7 @@ class Scripted(Cooperation):
         self.visited: list[tuple[int, int, float]] = []
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
-        self.visited.append((t, attempt, self.delta_scale))
+        self.visited.append((t, attempt, self.step_scale))
         self.script(t, attempt)
         return super().iterate(x, t, attempt)
 
@@ -90,7 +90,7 @@ def test_divergence_goes_back_and_halves_the_step(
     at = learner.visited.index((7, 0, 1.0))
     assert learner.visited[at + 1] == (6, 1, 0.5)  # the same iterations, with new noise
     assert learner.visited[-1] == (11, 1, 0.5)
-    assert (progress.iteration, learner.delta_scale) == (12, 0.5)
+    assert (progress.iteration, learner.step_scale) == (12, 0.5)
     event = [m for m in folder.metrics() if "event" in m]
     assert [(m["iteration"], m["event"]) for m in event] == [(7, "diverged")]
     assert any("back to 6" in line and "nan" in line for line in said)
@@ -127,7 +127,7 @@ def test_gives_up_with_advice(runs: Runs, folder: RunFolder) -> None:
     text = str(error.value)
     assert "--langevin.delta" in text and "--energy-l2" in text and "\n" not in text
     assert sum("event" in m for m in folder.metrics()) == TRIES
-    assert learner.delta_scale == 0.5**TRIES
+    assert learner.step_scale == 0.5**TRIES
     assert iterations(folder)  # there is still something to sample from
 
 
@@ -173,10 +173,10 @@ def test_kill_later_keeps_what_was_decided(runs: Runs) -> None:
 def test_state_survives_a_checkpoint_bit_for_bit(runs: Runs, folder: RunFolder) -> None:
     learner = Scripted()
     runs(learner)
-    learner.delta_scale = 0.25
+    learner.step_scale = 0.25
     other = Scripted()
     found = checkpoint.whole(folder.checkpoints)[0]
-    restore(other, found.tensors(), {**found.state, "delta_scale": 0.25})
+    restore(other, found.tensors(), {**found.state, "step_scale": 0.25})
     before, after = state_tensors(learner), state_tensors(other)
     assert before.keys() == after.keys()
     assert all(torch.equal(v, after[k]) for k, v in before.items())
@@ -299,7 +299,7 @@ def test_unfinite_state_is_never_saved(runs: Runs, folder: RunFolder, name: str)
     for found in checkpoint.whole(folder.checkpoints):
         for k, v in found.tensors().items():
             assert torch.isfinite(v).all(), (found.iteration, k)
-    assert learner.delta_scale == 0.5
+    assert learner.step_scale == 0.5
 
 
 def test_divergence_at_the_very_end_still_finishes(runs: Runs) -> None:

@@ -5,17 +5,17 @@ repeats an uninterrupted one, a sample does not depend on how many are drawn wit
 several processes draw together what one would have drawn.
 """
 
+import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 
 def stream(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Generator for the stream named by a tuple of non-negative integers."""
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) >> 1)
+    """Generator for the stream named by a tuple of integers; different tuples do not collide."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big") >> 1)
 
 
 class Draws:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from coopnets.errors import RunError
 
-TENSORS, STATE, UNFINISHED = "tensors.safetensors", "state.json", ".unfinished"
+TENSORS, STATE = "tensors.safetensors", "state.json"
+UNFINISHED, REPLACED = ".unfinished", ".replaced"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,11 @@ def write(folder: Path, iteration: int, tensors: dict[str, Tensor], state: dict[
         (fresh / STATE).write_text(json.dumps(whole, indent=1))
         for file in (fresh / TENSORS, fresh / STATE, fresh):
             _sync(file)
-        shutil.rmtree(target, ignore_errors=True)
+        aside = folder / f"{iteration:08d}{REPLACED}"
+        if target.exists():  # a kill between the two renames leaves the old one, aside
+            target.rename(aside)
         fresh.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
         _sync(folder)
     except Exception as error:  # safetensors has an error of its own for a full disk
         shutil.rmtree(fresh, ignore_errors=True)
@@ -69,6 +73,9 @@ def write(folder: Path, iteration: int, tensors: dict[str, Tensor], state: dict[
 
 def whole(folder: Path) -> list[Checkpoint]:
     """The checkpoints of a run, newest first, without damaged and unfinished ones."""
+    for aside in folder.glob(f"*{REPLACED}"):
+        if not (target := aside.with_suffix("")).exists():
+            aside.rename(target)
     found = []
     for path in sorted(folder.glob("[0-9]*"), reverse=True):
         if path.name.isdigit() and (checkpoint := _read(path)) is not None:
@@ -79,7 +86,8 @@ def whole(folder: Path) -> list[Checkpoint]:
 def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest ``keep`` checkpoints, and what a kill left unfinished."""
     done = sorted((p for p in folder.glob("[0-9]*") if p.name.isdigit()), reverse=True)
-    for path in [*done[keep:], *folder.glob(f"*{UNFINISHED}")]:
+    leftovers = [*folder.glob(f"*{UNFINISHED}"), *folder.glob(f"*{REPLACED}")]
+    for path in [*done[keep:], *leftovers]:
         shutil.rmtree(path, ignore_errors=True)
 
 

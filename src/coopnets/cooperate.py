@@ -50,8 +50,8 @@ class Cooperation:
         processes.share(config.batch_size, "images")
         self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
         self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
-        self.delta_scale = 1.0
-        """Factor on the Langevin step size; the guard lowers it after a divergence."""
+        self.step_scale = 1.0
+        """Factor on the Langevin step size and on the descriptor's rate; each roll-back halves it."""
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One cooperative iteration on observed images.
@@ -120,7 +120,7 @@ class Cooperation:
         c = self.config.langevin
         self.f.eval()  # spectral normalisation must not move within a chain
         revised = revise(
-            self.f, x, steps=c.steps, delta=c.delta * self.delta_scale, s=c.s,
+            self.f, x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
             tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
             drift_clip=c.drift_clip, clamp=c.clamp,
             precision=self.config.precision,
@@ -165,8 +165,9 @@ class Cooperation:
         self.processes.average_gradients(parameters)
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(parameters, settings.clip)
+        rate = settings.lr * settings.decay ** (t // settings.decay_every)
         for group in self.optimizers[name].param_groups:
-            group["lr"] = settings.lr * settings.decay ** (t // settings.decay_every)
+            group["lr"] = rate * (self.step_scale if name == "descriptor" else 1.0)
         self.optimizers[name].step()
 
     def autocast(self) -> AbstractContextManager[None]:

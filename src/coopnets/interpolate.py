@@ -39,5 +39,5 @@ def sphere(corners: Tensor, points: int) -> Tensor:
     """
     angle = torch.linspace(0, math.pi / 2, points, device=corners.device)
     ends = torch.stack([angle.cos(), angle.sin()])
-    weights = torch.einsum("pa,qb->abpq", ends, ends).reshape(4, points, points)
+    weights = torch.einsum("pa,qb->pqab", ends, ends).reshape(4, points, points)
     return torch.einsum("kab,kd->abd", weights, corners)

@@ -87,10 +87,10 @@ def revise(
             (drift,) = torch.autograd.grad(f_x.sum(), x)
             x = x.detach()
             with torch.no_grad():
-                u, size = energy(f_x.detach(), x, s).mean(), _rms(x)
+                u, size = energy(f_x.detach(), x, s).mean(), _rms(x).clamp_min(1e-12)
+                drift = half * drift  # not in place: autograd may hand out an expanded tensor
                 if s is not None:
-                    drift.sub_(x, alpha=1 / s**2)
-                drift.mul_(half)
+                    drift.sub_(x, alpha=half / s**2)
                 if drift_clip is not None:
                     drift.clamp_(-drift_clip, drift_clip)
                 x.add_(drift)

@@ -29,7 +29,7 @@ class Learner(Protocol):
     averages: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
     memory: Memory
-    delta_scale: float
+    step_scale: float
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One iteration on this process' observed images."""
@@ -55,7 +55,7 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
 
 def state_numbers(learner: Learner) -> dict[str, Any]:
     """The rest of the state: plain numbers."""
-    return {"delta_scale": learner.delta_scale, "remembered": learner.memory.written}
+    return {"step_scale": learner.step_scale, "remembered": learner.memory.written}
 
 
 def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any
         memory.z.copy_(processes.mine(tensors["memory.z"].transpose(0, 1)).transpose(0, 1))
         memory.x.copy_(processes.mine(tensors["memory.x"].transpose(0, 1)).transpose(0, 1))
     memory.written = numbers["remembered"]
-    learner.delta_scale = numbers["delta_scale"]
+    learner.step_scale = numbers["step_scale"]
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ class CoopNets:
     Args:
         config: settings of the training.
         weights: state of each network under ``descriptor`` and ``generator``.
-        about: what else is known: data, iterations, metrics, ``delta_scale``.
+        about: what else is known: data, iterations, metrics, ``step_scale``.
         device: where to compute.
     """
 
@@ -51,7 +51,10 @@ class CoopNets:
         self.descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
         self.generator = Generator(config.generator, config.size, config.image_channels)
         for name, net in (("descriptor", self.descriptor), ("generator", self.generator)):
-            net.load_state_dict(weights[name])
+            try:
+                net.load_state_dict(weights[name])
+            except (KeyError, RuntimeError) as error:
+                raise RunError(f"the weights do not fit the {name} of these settings") from error
             net.requires_grad_(False).eval().to(self.device)
 
     @classmethod
@@ -109,7 +112,7 @@ class CoopNets:
         return samples(
             self.descriptor, self.generator, self.config.langevin, self.config.generator.latent, n,
             seed=seed, first=first, steps=langevin_steps, precision=self.precision,
-            delta_scale=self.about.get("delta_scale", 1.0), batch_size=batch_size,
+            step_scale=self.about.get("step_scale", 1.0), batch_size=batch_size,
             device=self.device,
         )  # fmt: skip
 
@@ -191,7 +194,7 @@ class CoopNets:
     def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
         return refine(
             self.descriptor, x, self.config.langevin, noise=noise, steps=steps,
-            delta_scale=self.about.get("delta_scale", 1.0), precision=self.precision,
+            step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
         )  # fmt: skip
 
 
@@ -218,7 +221,7 @@ def _from_run(folder: RunFolder) -> tuple[Config, dict[str, Any], dict[str, Any]
     metrics = [m for m in folder.metrics() if "event" not in m]
     about = {
         "data": described["data"], "iteration": found[0].iteration,
-        "seconds": found[0].state["seconds"], "delta_scale": found[0].state["delta_scale"],
+        "seconds": found[0].state["seconds"], "step_scale": found[0].state["step_scale"],
         "metrics": metrics[-1] if metrics else {},
     }  # fmt: skip
     return config, weights, about
@@ -229,9 +232,10 @@ def _from_export(folder: Path) -> tuple[Config, dict[str, Any], dict[str, Any]]:
         content = json.loads((folder / "config.json").read_text())
         config: Config = from_dict(Config, content["config"])
         weights = {name: load_file(folder / file) for name, file in WEIGHTS.items()}
+        about: dict[str, Any] = content["about"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"{folder} holds no run and no saved model ({error})") from error
-    return config, weights, content["about"]
+    return config, weights, about
 
 
 def _download(repo_id: str) -> Path:

@@ -29,7 +29,7 @@ digits = Config(
     descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=_FOUR[:3], strides=_TWO[:3]),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
     langevin=LangevinConfig(steps=10, delta=0.002, drift_clip=0.1),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=200),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     memory=10,
     teaching=2,

@@ -74,12 +74,13 @@ class RunFolder:
         if self.config_file.exists():
             self._compare(config, data)
             return
-        if strangers := sorted(p.name for p in self.path.iterdir() if p.name != ".lock"):
+        ours = {".lock", self.grids.name, self.checkpoints.name}  # a kill may leave these alone
+        if strangers := sorted(p.name for p in self.path.iterdir() if p.name not in ours):
             raise RunError(
                 f"{self.path} holds {strangers[0]!r} and no run: give --run an empty or new folder"
             )
-        self.grids.mkdir()
-        self.checkpoints.mkdir()
+        self.grids.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
         content = {
             "coopnets": __version__,
             "command": shlex.join(["coopnets", *sys.argv[1:]]),

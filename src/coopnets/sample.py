@@ -54,7 +54,7 @@ def refine(
     *,
     noise: Normal | torch.Generator,
     steps: int | None = None,
-    delta_scale: float = 1.0,
+    step_scale: float = 1.0,
     precision: str = "fp32",
 ) -> Tensor:
     """Langevin revision of proposals at test time; step D1, with the steps meant for sampling.
@@ -65,7 +65,7 @@ def refine(
         langevin: step size, reference, noise and number of steps.
         noise: one stream, or one for each row (:func:`each_its_own`).
         steps: overrides the configured number.
-        delta_scale: factor on the step size that the guard found necessary in training.
+        step_scale: factor on the step size that the guard found necessary in training.
         precision: arithmetic inside f.
     """
     if steps is None:
@@ -73,7 +73,7 @@ def refine(
     tau = 0.0 if langevin.tau_until is not None else langevin.tau
     with evaluating(f):
         revised, _ = revise(
-            f, x, steps=steps, delta=langevin.delta * delta_scale, s=langevin.s, tau=tau,
+            f, x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s, tau=tau,
             noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp, precision=precision,
         )  # fmt: skip
     return revised
@@ -94,7 +94,7 @@ def samples(
     seed: int = 0,
     first: int = 0,
     steps: int | None = None,
-    delta_scale: float = 1.0,
+    step_scale: float = 1.0,
     precision: str = "fp32",
     batch_size: int = 100,
     device: torch.device | str = "cpu",
@@ -111,6 +111,6 @@ def samples(
         x_hat = propose(g, latents(streams, latent, device), precision)
         x_tilde = refine(
             f, x_hat, langevin, noise=each_its_own(streams, device), steps=steps,
-            delta_scale=delta_scale, precision=precision,
+            step_scale=step_scale, precision=precision,
         )  # fmt: skip
         yield x_hat, x_tilde

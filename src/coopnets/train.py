@@ -90,21 +90,20 @@ def train(
     say = _logged(say, folder) if learner.processes.first else (lambda _: None)
     progress = _resume(learner, folder, say)
     with _Interruption() as interruption:
-        while not learner.processes.any(_spent(progress, budget) or interruption.asked):
+        finished = learner.processes.any(_spent(progress, budget))
+        while not finished:
             began = time.perf_counter()
             try:
                 _iterate(learner, data, progress, began)
-                if progress.iteration % budget.checkpoint_every == 0:
+                finished = learner.processes.any(_spent(progress, budget) or interruption.asked)
+                if finished or progress.iteration % budget.checkpoint_every == 0:
                     _save(learner, data, folder, progress)
             except Diverged as event:
                 progress = _roll_back(learner, folder, progress, str(event), say)
+                finished = learner.processes.any(interruption.asked)
                 continue
             if len(progress.window) >= budget.log_every:
                 _log(learner, folder, progress, watch)
-        try:
-            _save(learner, data, folder, progress)
-        except Diverged as event:
-            progress = _roll_back(learner, folder, progress, str(event), say)
     if interruption.asked:
         say(f"interrupted at iteration {progress.iteration}: all is saved, repeat the command")
     return progress
@@ -167,7 +166,7 @@ def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: i
     x_hat = propose(nets["generator"], z, config.precision)
     x_tilde = refine(
         nets["descriptor"], x_hat, config.langevin, noise=each_its_own(streams, device),
-        delta_scale=learner.delta_scale, precision=config.precision,
+        step_scale=learner.step_scale, precision=config.precision,
     )  # fmt: skip
     if not (torch.isfinite(x_hat).all() and torch.isfinite(x_tilde).all()):
         raise Diverged("the samples are not finite")
@@ -186,11 +185,10 @@ def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
     if not found:
         if damaged:
             raise RunError(f"no whole checkpoint in {folder.checkpoints}: start over with --fresh")
+        tensors = state_tensors(learner)  # gathers, so every process takes part
         if learner.processes.first:
-            checkpoint.write(
-                folder.checkpoints, 0, state_tensors(learner),
-                {**Progress().numbers(), **state_numbers(learner)},
-            )  # fmt: skip
+            state = {**Progress().numbers(), **state_numbers(learner)}
+            checkpoint.write(folder.checkpoints, 0, tensors, state)
         return Progress()
     progress = _load(learner, found[0], folder)
     if learner.processes.first:
@@ -216,7 +214,7 @@ def _roll_back(
     if tries > TRIES:
         raise DivergenceError(
             f"training diverged {tries} times near iteration {progress.iteration} ({what}) even "
-            f"with {learner.delta_scale:g} of the step size: lower --langevin.delta or "
+            f"with {learner.step_scale:g} of the step size: lower --langevin.delta or "
             "--descriptor-optimizer.lr, or try --energy-l2, --data-noise or "
             "--descriptor.spectral-norm; the last good checkpoints are kept"
         )
@@ -228,7 +226,7 @@ def _roll_back(
         "attempt": progress.attempt + 1,
         "diverged_at": progress.iteration,
         "seconds": progress.seconds,
-        "delta_scale": learner.delta_scale / 2,
+        "step_scale": learner.step_scale / 2,
     }
     if learner.processes.first:
         folder.replace(folder.recovery_file, {"from": chosen.iteration, "numbers": numbers})
@@ -238,7 +236,7 @@ def _roll_back(
     learner.processes.wait()
     say(
         f"diverged at iteration {progress.iteration} ({what}): back to {chosen.iteration}, "
-        f"step size x {numbers['delta_scale']:g}, try {tries} of {TRIES}"
+        f"step size x {numbers['step_scale']:g}, try {tries} of {TRIES}"
     )
     return _load(learner, chosen, folder)
 

@@ -47,8 +47,10 @@ def sample(
         batch_size: how many at a time; does not change the samples.
         json: print one line of JSON.
     """
-    if number < 1 or batch_size < 1 or (langevin_steps or 0) < 0:
-        raise CoopNetsError("-n and --batch-size must be at least 1, --langevin-steps at least 0")
+    if number < 1 or batch_size < 1 or (langevin_steps or 0) < 0 or first < 0:
+        raise CoopNetsError(
+            "-n and --batch-size must be at least 1, --langevin-steps and --first at least 0"
+        )
     model = CoopNets.from_pretrained(run)
     began = time.perf_counter()
     steps = 0 if source == "generator" else langevin_steps

@@ -22,6 +22,7 @@ from coopnets.progress import reporter
 from coopnets.runfolder import RunFolder
 from coopnets.trackers import tracking
 from coopnets.train import Budget, train
+from coopnets.validate import validate
 
 USUAL = {
     "mnist": "digits",
@@ -86,6 +87,9 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
         """
         if max_time is None and steps is None:
             raise CoopNetsError("say how long to train: --max-time 20m or --steps 2000")
+        if checkpoint_every < 1:
+            raise CoopNetsError("--checkpoint-every must be at least 1")
+        validate(config)
         budget = Budget(
             steps=steps, max_time=None if max_time is None else seconds(max_time),
             checkpoint_every=checkpoint_every,

@@ -1,13 +1,12 @@
 """Layers that both networks are built from."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 Activation = Literal["leaky_relu", "relu", "silu"]
 
@@ -66,6 +65,24 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return y[..., :-1, :-1] if self.extra % 2 else y
 
 
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of every process' tensor on every process; so is the gradient of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Sum over processes."""
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Every process' loss reaches every process' input."""
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
 class BatchNorm2d(nn.Module):
     """Batch normalisation whose statistics are those of the global batch, on CPU and GPU alike.
 
@@ -104,8 +121,7 @@ class BatchNorm2d(nn.Module):
         x = x.float()
         local = torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
         count = torch.full((1, local.shape[1]), x.numel() / x.shape[1], device=x.device)
-        # The collective is differentiable, so every process' loss reaches every process' inputs.
-        total = all_reduce(torch.cat([local, count]))  # type: ignore[no-untyped-call]
+        total: Tensor = SumOverProcesses.apply(torch.cat([local, count]))
         mean = total[0] / total[2]
         return mean, total[1] / total[2] - mean.square(), total[2]
 

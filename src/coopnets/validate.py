@@ -1,0 +1,47 @@
+"""Settings that make no sense, refused before anything is computed."""
+
+from coopnets.config import Config, flatten
+from coopnets.errors import CoopNetsError
+
+AT_LEAST: dict[str, float] = {
+    "size": 4, "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0,
+    "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0, "posterior.steps": 0,
+    "descriptor.outputs": 1, "generator.latent": 1,
+    "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,
+}  # fmt: skip
+POSITIVE = (
+    "sigma", "crop", "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
+    "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
+    "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor.init_std",
+    "generator.init_std",
+)  # fmt: skip
+"""Fields above 0, unless None."""
+
+
+def validate(config: Config) -> None:
+    """Pass settings that can be computed with.
+
+    Raises:
+        CoopNetsError: one cannot; the message names it and its bound.
+    """
+    values = dict(flatten(config))
+    for name, least in AT_LEAST.items():
+        if not values[name] >= least:
+            raise CoopNetsError(f"{_flag(name)} is {values[name]}: it must be at least {least:g}")
+    for name in POSITIVE:
+        if values[name] is not None and not values[name] > 0:
+            raise CoopNetsError(f"{_flag(name)} is {values[name]}: it must be above 0")
+    for name in ("descriptor.channels", "descriptor.kernels", "descriptor.strides",
+                 "generator.channels", "generator.kernels"):  # fmt: skip
+        if not values[name] or min(values[name]) < 1:
+            raise CoopNetsError(f"{_flag(name)} must be numbers of at least 1")
+    if config.ema >= 1:
+        raise CoopNetsError(f"--ema is {config.ema}: it must be below 1")
+    if config.image_channels not in (1, 3):
+        raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
+    if config.teaching and not config.memory:
+        raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
