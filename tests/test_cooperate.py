@@ -60,8 +60,11 @@ def test_iterations_are_the_algorithm_by_hand(step_scale: float, norm: str) -> N
     f, g, c = copy.deepcopy(learner.f), copy.deepcopy(learner.g), learner.config
     delta, s, tau = c.langevin.delta * step_scale, c.langevin.s, c.langevin.tau
     adams = [
-        torch.optim.Adam([p for p in net.parameters() if p.requires_grad], o.lr, (0.5, 0.999))
-        for net, o in ((f, c.descriptor_optimizer), (g, c.generator_optimizer))
+        torch.optim.Adam([p for p in net.parameters() if p.requires_grad], rate, (0.5, 0.999))
+        for net, rate in (
+            (f, c.descriptor_optimizer.lr * step_scale),
+            (g, c.generator_optimizer.lr),
+        )
     ]
     for t in range(3):
         draws = Draws((c.seed, t, 0), torch.device("cpu"), 0, 1)

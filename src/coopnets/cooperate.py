@@ -51,7 +51,7 @@ class Cooperation:
         self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
         self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
         self.step_scale = 1.0
-        """Factor on the Langevin step size and on the descriptor's rate; each roll-back halves it."""
+        """Factor on the Langevin step and the descriptor's rate; each roll-back halves it."""
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One cooperative iteration on observed images.
