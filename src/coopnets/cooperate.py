@@ -18,7 +18,7 @@ from coopnets.guard import examine
 from coopnets.langevin import Trace, revise
 from coopnets.learner import Iteration
 from coopnets.memory import Memory
-from coopnets.models import Descriptor, Generator
+from coopnets.models import Descriptor, Generator, energy
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
@@ -86,13 +86,8 @@ class Cooperation:
 
         # D2: theta follows the gradient of mean f(x) - mean f(x~).
         loss, f_data, f_revised = self.descriptor_loss(x, x_tilde)
-        displacement = (x_tilde - x_hat).square().mean()
-        energies = self.processes.mean(torch.stack([f_data, f_revised, displacement])).tolist()
-        displacement_rms = energies[2] ** 0.5
-        examine(
-            iteration=t, displacement=displacement_rms, f_data=energies[0], f_revised=energies[1],
-            energy_unit=self.energy_unit,
-        )  # fmt: skip
+        metrics = self.measure(x, x_hat, x_tilde, f_data, f_revised, trace)
+        examine(metrics, t, self.energy_unit)
         self.step("descriptor", loss, t)
         watch.lap("d2")
 
@@ -108,12 +103,8 @@ class Cooperation:
             update_average(average, self.networks[name], c.ema, t)
         watch.lap("g2")
 
-        metrics = {
-            "f_data": energies[0], "f_revised": energies[1], "displacement": displacement_rms,
-            "generator_error": float(self.processes.mean(error.detach())),
-            **summary(trace, self.processes), **watch.seconds,
-        }  # fmt: skip
-        return Iteration(metrics, x_hat, x_tilde)
+        metrics["generator_error"] = float(self.processes.mean(error.detach()))
+        return Iteration({**metrics, **watch.seconds}, x_hat, x_tilde)
 
     def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """Step D1 on the bare descriptor, noise scale annealed as configured."""
@@ -156,6 +147,24 @@ class Cooperation:
         error: Tensor = residual.square().flatten(1).sum(1).mean()
         return error / (2 * self.config.sigma**2)
 
+    def measure(
+        self, x: Tensor, x_hat: Tensor, x_tilde: Tensor, f_data: Tensor, f_revised: Tensor,
+        trace: Trace,
+    ) -> dict[str, float]:  # fmt: skip
+        """Energies of data, proposals and revisions; how far, and how, the revision moved."""
+        s, made = self.config.langevin.s, {}
+        made["f_data"], made["f_revised"] = f_data, f_revised
+        made["u_data"] = energy(f_data, x, s).mean()
+        made["u_revised"] = energy(f_revised, x_tilde, s).mean()
+        made["squared"] = (x_tilde - x_hat).square().mean()
+        if len(trace.energy):
+            made["u_proposed"] = trace.energy[0]
+            made["drift"], made["noise"] = trace.drift.mean(), trace.noise.mean()
+        numbers = self.processes.mean(torch.stack(list(made.values()))).tolist()
+        metrics: dict[str, float] = dict(zip(made, numbers, strict=True))
+        metrics["displacement"] = metrics.pop("squared") ** 0.5
+        return metrics
+
     def step(self, name: str, loss: Tensor, t: int) -> None:
         """One synchronised step of a network's optimiser."""
         settings: OptimizerConfig = getattr(self.config, f"{name}_optimizer")
@@ -188,12 +197,3 @@ def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:
     if t >= until:
         return 0.0
     return tau * (1 - t / until) if decay == "linear" else tau
-
-
-def summary(trace: Trace, processes: Processes) -> dict[str, float]:
-    """The trace in numbers: energy of the proposals, drift and noise relative to x."""
-    if not len(trace.energy):
-        return {}
-    last = torch.stack([trace.energy[0], trace.energy[-1], trace.drift.mean(), trace.noise.mean()])
-    keys = ("u_proposed", "u_last", "drift", "noise")
-    return dict(zip(keys, processes.mean(last).tolist(), strict=True))

@@ -5,6 +5,7 @@ revision and before any weight moves, so what is rolled back is never much.
 """
 
 import math
+from collections.abc import Mapping
 
 
 class Diverged(Exception):
@@ -23,28 +24,26 @@ ENERGY_LIMIT = 300.0
 |x|^2 / s^2, which f must balance). Healthy gaps are below 1."""
 
 
-def examine(
-    *, iteration: int, displacement: float, f_data: float, f_revised: float, energy_unit: float
-) -> None:
+def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) -> None:
     """Pass a healthy revision.
 
     Args:
+        metrics: ``displacement`` (root mean square over pixels and chains of revised minus
+            proposed x), ``f_data`` and ``f_revised`` (means of f); more are looked at for being
+            finite.
         iteration: its number, from 0.
-        displacement: root mean square over pixels and chains of revised minus proposed x.
-        f_data: mean f over observed images.
-        f_revised: mean f over revised images.
         energy_unit: dim(x) / s^2, or dim(x) without reference.
 
     Raises:
         Diverged: a value is not finite, or beyond its limit.
     """
-    values = {"displacement": displacement, "f(data)": f_data, "f(revised)": f_revised}
-    for name, value in values.items():
+    for name, value in metrics.items():
         if not math.isfinite(value):
             raise Diverged(f"{name} is {value}")
+    displacement = metrics["displacement"]
     limit = DISPLACEMENT_LIMIT if iteration < SETTLED else SETTLED_LIMIT
     if displacement > limit:
         raise Diverged(f"revision moves pixels by {displacement:.2f}, over {limit}")
-    gap = abs(f_data - f_revised) / energy_unit
+    gap = abs(metrics["f_data"] - metrics["f_revised"]) / energy_unit
     if gap > ENERGY_LIMIT:
         raise Diverged(f"f(data) and f(revised) are {gap:.0f} units of dim(x)/s^2 apart")

@@ -43,7 +43,7 @@ def test_a_short_run_is_not_judged() -> None:
     [
         ({"f_revised": 4.0e6}, "agree to"),
         ({"f_revised": 4.0e6}, "does not grow"),
-        ({"u_last": -1.0e6}, "lowers the energy"),
+        ({"u_revised": -1.0e6}, "lowers the energy"),
         ({"displacement": 0.4}, "Displacement falls"),
         ({"displacement": 0.01}, "never falls suddenly"),
         ({"drift": 0.1}, "Drift"),

@@ -73,14 +73,15 @@ CURVES = (
         0.05,
     ),
     Curve(
-        "Energy before and after revision",
-        {"u_proposed": "U(x̂), proposed", "u_last": "U before the last step"},
+        "Energies of data, proposals and revisions",
+        {"u_data": "U(x), data", "u_proposed": "U(x̂), proposed", "u_revised": "U(x̃), revised"},
         "auto",
-        "U(x) = |x|²/(2s²) − f(x) of the generator's proposals, and of the same chains just "
-        "before their last Langevin step. Low energy is high probability under the descriptor.",
-        "The second lies below the first. The distance shrinks as the generator learns to propose "
-        "what the descriptor would have made of it.",
-        "The second above the first: the steps overshoot, lower `--langevin.delta`. The distance "
+        "U(x) = |x|²/(2s²) − f(x) of the observed images, of the generator's proposals, and of "
+        "what the Langevin steps made of them. Low energy is high probability under the "
+        "descriptor.",
+        "The revisions lie below the proposals and near the data. The distance shrinks as the "
+        "generator learns to propose what the descriptor would have made of it.",
+        "Revisions above proposals: the steps overshoot, lower `--langevin.delta`. The distance "
         "keeps growing: the generator falls behind, raise `--teaching` or "
         "`--generator-optimizer.lr`.",
     ),

@@ -109,7 +109,7 @@ def _gap_steady(history: History, unit: float) -> tuple[bool, str]:
 
 
 def _energy_falls(history: History, _: float) -> tuple[bool, str]:
-    fall = median(_recent(history.column("u_proposed") - history.column("u_last")))
+    fall = median(_recent(history.column("u_proposed") - history.column("u_revised")))
     change = number(float(f"{abs(fall):.2g}"))
     return fall > 0, f"revision {'lowers' if fall > 0 else 'raises'} the energy by {change}"
 
@@ -154,7 +154,7 @@ RULES = (
     ),
     _Rule(
         "Revision lowers the energy",
-        ("u_proposed", "u_last"),
+        ("u_proposed", "u_revised"),
         _energy_falls,
         "The Langevin steps overshoot: lower `--langevin.delta`.",
     ),
