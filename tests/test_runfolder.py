@@ -60,6 +60,14 @@ def test_fresh_starts_over(folder: RunFolder) -> None:
     assert not folder.log_file.exists()
 
 
+def test_fresh_keeps_what_the_user_put_there(folder: RunFolder) -> None:
+    (folder.path / "samples.png").write_text("mine")
+    (folder.tracker).mkdir()
+    start(folder, tiny(sigma=0.5), fresh=True)
+    assert (folder.path / "samples.png").read_text() == "mine"
+    assert not folder.tracker.exists() and folder.config().sigma == 0.5
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 def test_folder_of_other_things_is_refused_and_left_alone(tmp_path: Path, fresh: bool) -> None:
     treasure = tmp_path / "thesis.txt"

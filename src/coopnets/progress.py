@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 from coopnets.train import Budget
 
@@ -31,9 +33,8 @@ def reporter(budget: Budget, console: Console | None = None) -> Iterator[Reporte
     if not console.is_terminal:
         yield _Plain(budget)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield _Live(budget, bar)
+    with Live("starting", console=console, refresh_per_second=2) as live:
+        yield _Live(budget, live)
 
 
 def describe(metrics: dict[str, Any], budget: Budget) -> str:
@@ -78,13 +79,20 @@ class _Plain:
 
 
 class _Live:
-    def __init__(self, budget: Budget, bar: Progress) -> None:
-        self.budget, self.bar = budget, bar
-        self.task = bar.add_task("training", total=1.0, text="starting")
+    """A bar over two short lines, so that eighty columns are enough."""
+
+    def __init__(self, budget: Budget, live: Live) -> None:
+        self.budget, self.live = budget, live
 
     def line(self, metrics: dict[str, Any]) -> None:
-        text = describe(metrics, self.budget)
-        self.bar.update(self.task, completed=done(metrics, self.budget), text=text)
+        parts = describe(metrics, self.budget).split("  ")
+        lines = ["  ".join(parts[:4]), "  ".join(parts[4:])]
+        bar = ProgressBar(total=1.0, completed=done(metrics, self.budget), width=60)
+        rows = Table.grid()
+        rows.add_row(bar)
+        for text in lines:
+            rows.add_row(text)
+        self.live.update(rows)
 
     def say(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False)
+        self.live.console.print(text, markup=False, highlight=False)

@@ -34,6 +34,7 @@ class RunFolder:
         self.recovery_file = path / "recovery.json"
         self.grids = path / "grids"
         self.checkpoints = path / "checkpoints"
+        self.tracker = path / "tracker"
         self.report = path / "report.html"
 
     @contextmanager
@@ -69,16 +70,13 @@ class RunFolder:
         Raises:
             RunError: it holds a run of other settings or data, or files that are no run.
         """
-        if fresh and self.config_file.exists():
-            self._clear()
         if self.config_file.exists():
-            self._compare(config, data)
-            return
-        ours = {".lock", self.grids.name, self.checkpoints.name}  # a kill may leave these alone
-        if strangers := sorted(p.name for p in self.path.iterdir() if p.name not in ours):
-            raise RunError(
-                f"{self.path} holds {strangers[0]!r} and no run: give --run an empty or new folder"
-            )
+            if not fresh:
+                self._compare(config, data)
+                return
+            self._clear()  # what else the user keeps here stays
+        else:
+            self._refuse_strangers()
         self.grids.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
         content = {
@@ -146,6 +144,13 @@ class RunFolder:
         """Write a JSON file whole or not at all."""
         _rewrite(file, [json.dumps(content, indent=1)])
 
+    def _refuse_strangers(self) -> None:
+        ours = {".lock", self.grids.name, self.checkpoints.name}  # a kill may leave these alone
+        if strangers := sorted(p.name for p in self.path.iterdir() if p.name not in ours):
+            raise RunError(
+                f"{self.path} holds {strangers[0]!r} and no run: give --run an empty or new folder"
+            )
+
     def _compare(self, config: Config, data: dict[str, Any]) -> None:
         stored = self.describe()
         before, now = dict(flatten(self.config())), dict(flatten(config))
@@ -159,8 +164,8 @@ class RunFolder:
             )
 
     def _clear(self) -> None:
-        for name in ("grids", "checkpoints"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        for folder in (self.grids, self.checkpoints, self.tracker):
+            shutil.rmtree(folder, ignore_errors=True)
         for file in (self.metrics_file, self.log_file, self.recovery_file, self.report):
             file.unlink(missing_ok=True)
         self.config_file.unlink()

@@ -30,7 +30,7 @@ def tracking(
         settings = {
             k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flatten(config)
         }
-        accelerator.init_trackers("tracker", config=settings)
+        accelerator.init_trackers(folder.tracker.name, config=settings)
     except (ValueError, ImportError) as error:
         raise CoopNetsError(
             f"tracker {name!r} cannot be used ({error}): pip install 'coopnets[trackers]' brings "
