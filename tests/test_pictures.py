@@ -31,6 +31,7 @@ def test_triptych_shows_three_equal_panels() -> None:
 
 
 def test_picture_that_cannot_be_written(tmp_path: Path) -> None:
-    for file in (tmp_path / "absent" / "x.png", tmp_path / "x.unknown"):
+    (tmp_path / "file").write_text("no folder")
+    for file in (tmp_path / "file" / "x.png", tmp_path / "x.unknown"):
         with pytest.raises(CoopNetsError, match="cannot write"):
             save_grid(torch.zeros(3, 4, 4, dtype=torch.uint8), file)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def whole(folder: Path) -> list[Checkpoint]:
     """The checkpoints of a run, newest first, without damaged and unfinished ones."""
     for aside in folder.glob(f"*{REPLACED}"):
         if not (target := aside.with_suffix("")).exists():
-            aside.rename(target)
+            with suppress(OSError):  # another reader was quicker
+                aside.rename(target)
     found = []
     for path in sorted(folder.glob("[0-9]*"), reverse=True):
         if path.name.isdigit() and (checkpoint := _read(path)) is not None:

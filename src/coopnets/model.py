@@ -1,7 +1,7 @@
 """A trained pair of networks, to sample from, to save and to share."""
 
 import json
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor
 from coopnets import checkpoint
 from coopnets.card import model_card
 from coopnets.chance import per_sample
-from coopnets.config import Config, from_dict, to_dict
+from coopnets.config import Config, Precision, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
 from coopnets.models import Descriptor, Generator, energy
@@ -36,7 +36,9 @@ class CoopNets:
         config: settings of the training.
         weights: state of each network under ``descriptor`` and ``generator``.
         about: what else is known: data, iterations, metrics, ``step_scale``.
-        device: where to compute.
+        device: where to compute; ``auto`` takes an accelerator if there is one.
+        precision: arithmetic inside the networks; None is that of the training, but fp32 where
+            the device has no bf16.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class CoopNets:
         weights: dict[str, dict[str, Tensor]],
         about: dict[str, Any] | None = None,
         device: torch.device | str = "cpu",
+        precision: Precision | None = None,
     ) -> None:
-        self.config, self.about, self.device = config, about or {}, torch.device(device)
-        self.precision = resolve(config.precision, self.device)
+        self.config, self.about, self.device = config, about or {}, _device(device)
+        trained: Precision = "auto" if config.precision == "bf16" else "fp32"
+        self.precision = resolve(precision or trained, self.device)
         self.descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
         self.generator = Generator(config.generator, config.size, config.image_channels)
         for name, net in (("descriptor", self.descriptor), ("generator", self.generator)):
@@ -58,7 +62,12 @@ class CoopNets:
             net.requires_grad_(False).eval().to(self.device)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: torch.device | str = "cpu") -> "CoopNets":
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        device: torch.device | str = "cpu",
+        precision: Precision | None = None,
+    ) -> "CoopNets":
         """Load from a run folder, a folder of :meth:`save_pretrained`, or a hub id (owner/name).
 
         Raises:
@@ -68,8 +77,8 @@ class CoopNets:
         if not folder.exists():
             folder = _download(str(source))
         if (folder / "checkpoints").is_dir():
-            return cls(*_from_run(RunFolder(folder)), device)
-        return cls(*_from_export(folder), device)
+            return cls(*_from_run(RunFolder(folder)), device, precision)
+        return cls(*_from_export(folder), device, precision)
 
     def generate(self, n: int, *, seed: int = 0, first: int = 0, batch_size: int = 100) -> Tensor:
         """Proposals of the generator alone, (n, C, H, W) in [-1, 1], numbers ``first`` and on."""
@@ -164,16 +173,18 @@ class CoopNets:
         """Write config.json, two safetensors files, samples.png and a model card."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "coopnets": __version__, "config": to_dict(self.config), "about": self.about,
-        }  # fmt: skip
+        data = dict(self.about.get("data", {}))
+        if "source" in data:  # the name is enough, where it lay is private
+            data["source"] = Path(data["source"]).name
+        about = {**self.about, "data": data}
+        content = {"coopnets": __version__, "config": to_dict(self.config), "about": about}
         (folder / "config.json").write_text(json.dumps(content, indent=1))
         for net, file in ((self.descriptor, WEIGHTS["descriptor"]),
                           (self.generator, WEIGHTS["generator"])):  # fmt: skip
             state = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
             save_file(state, folder / file)
         save_grid(grid(self.sample(64), 8), folder / "samples.png")
-        (folder / "README.md").write_text(model_card(self.config, self.about))
+        (folder / "README.md").write_text(model_card(self.config, about))
         return folder
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
@@ -184,18 +195,27 @@ class CoopNets:
         """
         api = HfApi(token=token)
         api.create_repo(repo_id, private=private, exist_ok=True)
-        scratch = Path(f"{repo_id.replace('/', '-')}.export")
-        try:
+        with tempfile.TemporaryDirectory() as scratch:
             self.save_pretrained(scratch)
             return str(api.upload_folder(repo_id=repo_id, folder_path=scratch))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
         return refine(
             self.descriptor, x, self.config.langevin, noise=noise, steps=steps,
             step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
         )  # fmt: skip
+
+
+def _device(named: torch.device | str) -> torch.device:
+    if named == "auto":
+        found = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        )
+        return found or torch.device("cpu")
+    try:
+        return torch.device(named)
+    except RuntimeError as error:
+        raise RunError(f"there is no device {named!r}: choose cpu, cuda or auto") from error
 
 
 def _common(stream: torch.Generator, device: torch.device) -> Any:
@@ -219,9 +239,10 @@ def _from_run(folder: RunFolder) -> tuple[Config, dict[str, Any], dict[str, Any]
         for name in WEIGHTS
     }
     metrics = [m for m in folder.metrics() if "event" not in m]
+    state = found[0].state
     about = {
         "data": described["data"], "iteration": found[0].iteration,
-        "seconds": found[0].state["seconds"], "step_scale": found[0].state["step_scale"],
+        "seconds": state.get("seconds", 0.0), "step_scale": state.get("step_scale", 1.0),
         "metrics": metrics[-1] if metrics else {},
     }  # fmt: skip
     return config, weights, about

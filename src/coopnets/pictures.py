@@ -39,6 +39,7 @@ def save_grid(picture: Tensor, file: Path) -> None:
         CoopNetsError: the file cannot be written.
     """
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         to_image(picture).save(file)
     except (OSError, ValueError) as error:
         raise CoopNetsError(f"cannot write {file}: {error}") from error

@@ -10,6 +10,7 @@ report.html     pictures and curves
 
 import fcntl
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -21,6 +22,8 @@ from typing import Any
 from coopnets.config import Config, flatten, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.version import __version__
+
+UNFINISHED = ".unfinished"
 
 
 class RunFolder:
@@ -54,7 +57,11 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"{self.path} is in use by another training process") from error
-            yield
+            try:
+                yield
+            finally:
+                if not self.config_file.exists():  # refused: leave the folder as it was
+                    (self.path / ".lock").unlink(missing_ok=True)
 
     def start(
         self, config: Config, data: dict[str, Any], machine: dict[str, Any], fresh: bool
@@ -73,12 +80,12 @@ class RunFolder:
         if self.config_file.exists():
             if not fresh:
                 self._compare(config, data)
+                self._make_folders()  # a kill during --fresh may have taken them
                 return
             self._clear()  # what else the user keeps here stays
         else:
             self._refuse_strangers()
-        self.grids.mkdir(exist_ok=True)
-        self.checkpoints.mkdir(exist_ok=True)
+        self._make_folders()
         content = {
             "coopnets": __version__,
             "command": shlex.join(["coopnets", *sys.argv[1:]]),
@@ -100,6 +107,8 @@ class RunFolder:
             raise RunError(f"{self.path} holds no run: there is no config.json in it") from error
         except (OSError, ValueError) as error:
             raise RunError(f"{self.config_file} cannot be read: {error}") from error
+        if not isinstance(content, dict) or not {"coopnets", "config", "data"} <= content.keys():
+            raise RunError(f"{self.config_file} is not the settings of a run")
         return content
 
     def config(self) -> Config:
@@ -136,16 +145,24 @@ class RunFolder:
 
     def recovery(self) -> dict[str, Any]:
         """What the last roll-back wrote, or nothing."""
-        lines = self.recovery_file.read_text() if self.recovery_file.exists() else "{}"
-        recovery: dict[str, Any] = json.loads(lines)
+        try:
+            recovery: dict[str, Any] = json.loads(self.recovery_file.read_text())
+        except (OSError, ValueError):  # none, or damaged: the checkpoint's own numbers stand
+            return {}
         return recovery
 
     def replace(self, file: Path, content: dict[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
         _rewrite(file, [json.dumps(content, indent=1)])
 
+    def _make_folders(self) -> None:
+        self.grids.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
+
     def _refuse_strangers(self) -> None:
-        ours = {".lock", self.grids.name, self.checkpoints.name}  # a kill may leave these alone
+        ours = {  # what a kill may leave before config.json is there
+            ".lock", self.grids.name, self.checkpoints.name, self.config_file.name + UNFINISHED,
+        }  # fmt: skip
         if strangers := sorted(p.name for p in self.path.iterdir() if p.name not in ours):
             raise RunError(
                 f"{self.path} holds {strangers[0]!r} and no run: give --run an empty or new folder"
@@ -155,8 +172,9 @@ class RunFolder:
         stored = self.describe()
         before, now = dict(flatten(self.config())), dict(flatten(config))
         changes = [f"{k}: {before[k]} -> {now[k]}" for k in now if before.get(k) != now[k]]
-        if stored["data"]["fingerprint"] != data["fingerprint"]:
-            changes.append(f"data: {stored['data']['source']} -> {data['source']}")
+        known = stored.get("data", {})
+        if known.get("fingerprint") != data["fingerprint"]:
+            changes.append(f"data: {known.get('source', 'unknown')} -> {data['source']}")
         if changes:
             raise RunError(
                 f"{self.path} holds a run of other settings ({'; '.join(changes)}): repeat its "
@@ -190,9 +208,12 @@ def _append(file: Path, line: str) -> None:
 
 
 def _rewrite(file: Path, lines: Iterable[str]) -> None:
-    fresh = file.with_name(file.name + ".unfinished")
+    fresh = file.with_name(file.name + UNFINISHED)
     try:
-        fresh.write_text("".join(f"{line}\n" for line in lines))
+        with fresh.open("w") as stream:
+            stream.writelines(f"{line}\n" for line in lines)
+            stream.flush()
+            os.fsync(stream.fileno())
         fresh.replace(file)
     except OSError as error:
         fresh.unlink(missing_ok=True)

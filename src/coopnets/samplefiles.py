@@ -18,13 +18,14 @@ GRID_LIMIT = 10_000
 """Images in one picture."""
 
 
-def write_samples(batches: Iterable[Tensor], number: int, out: Path) -> None:
+def write_samples(batches: Iterable[Tensor], number: int, out: Path, first: int = 0) -> None:
     """Write batches (B, C, H, W) in [-1, 1] to ``out``, by its suffix.
 
     Args:
         batches: the samples, together ``number`` of them.
         number: how many.
         out: a picture (one grid), ``.npz`` (uint8 under ``images``), or a folder.
+        first: number of the first sample, which names its file in a folder.
 
     Raises:
         CoopNetsError: the suffix is none of these, too many for a grid, or it cannot be written.
@@ -43,18 +44,19 @@ def write_samples(batches: Iterable[Tensor], number: int, out: Path) -> None:
         elif suffix:
             save_grid(grid(torch.cat(list(batches)), math.ceil(number**0.5)), out)
         else:
-            _write_folder(batches, out)
+            _write_folder(batches, number, out, first)
     except OSError as error:
         raise CoopNetsError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def _write_folder(batches: Iterable[Tensor], out: Path) -> None:
+def _write_folder(batches: Iterable[Tensor], number: int, out: Path, first: int) -> None:
     out.mkdir(exist_ok=True)
-    number = 0
-    for batch in batches:
-        for image in to_pixels(batch.cpu()):
-            to_image(image).save(out / f"{number:06d}.png")
-            number += 1
+    files = [out / f"{first + i:06d}.png" for i in range(number)]
+    if taken := next((f for f in files if f.exists()), None):
+        raise CoopNetsError(f"{taken} is there already: choose another folder, or another --first")
+    images = (image for batch in batches for image in to_pixels(batch.cpu()))
+    for file, image in zip(files, images, strict=True):
+        to_image(image).save(file)
 
 
 def _write_array(batches: Iterable[Tensor], number: int, out: Path) -> None:

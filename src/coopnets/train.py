@@ -96,6 +96,8 @@ def train(
             try:
                 _iterate(learner, data, progress, began)
                 finished = learner.processes.any(_spent(progress, budget) or interruption.asked)
+                if finished and progress.window:
+                    _log(learner, folder, progress, watch)
                 if finished or progress.iteration % budget.checkpoint_every == 0:
                     _save(learner, data, folder, progress)
             except Diverged as event:
@@ -177,6 +179,10 @@ def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: i
 
 
 def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
+    if learner.processes.first and "discard_after" in (recovery := folder.recovery()):
+        # A roll-back that was killed before it deleted what it left behind.
+        checkpoint.forget_after(folder.checkpoints, recovery["discard_after"])
+    learner.processes.wait()
     found = checkpoint.whole(folder.checkpoints)
     learner.processes.wait()  # all have looked before the first writes
     damaged = len([p for p in folder.checkpoints.glob("[0-9]*") if p.name.isdigit()]) - len(found)
@@ -212,6 +218,10 @@ def _roll_back(
     """Return to a good checkpoint with half the step size; each further try goes further back."""
     tries = progress.tries + 1
     if tries > TRIES:
+        say(f"diverged at iteration {progress.iteration} ({what}): gave up after {TRIES} tries")
+        if learner.processes.first:
+            event = {"iteration": progress.iteration, "event": "gave up", "what": what}
+            folder.append_metrics(event)
         raise DivergenceError(
             f"training diverged {tries} times near iteration {progress.iteration} ({what}) even "
             f"with {learner.step_scale:g} of the step size: lower --langevin.delta or "
@@ -220,6 +230,10 @@ def _roll_back(
         )
     found = checkpoint.whole(folder.checkpoints)
     learner.processes.wait()  # all have looked before the first deletes
+    if not found:
+        raise RunError(
+            f"diverged ({what}), and no whole checkpoint is left in {folder.checkpoints}"
+        )
     chosen = found[min(tries, len(found)) - 1]
     numbers = {
         "tries": tries,
@@ -229,8 +243,11 @@ def _roll_back(
         "step_scale": learner.step_scale / 2,
     }
     if learner.processes.first:
-        folder.replace(folder.recovery_file, {"from": chosen.iteration, "numbers": numbers})
+        recovery = {"from": chosen.iteration, "numbers": numbers}
+        discard = {"discard_after": chosen.iteration}
+        folder.replace(folder.recovery_file, {**recovery, **discard})
         checkpoint.forget_after(folder.checkpoints, chosen.iteration)
+        folder.replace(folder.recovery_file, recovery)
         folder.forget_after(chosen.iteration)
         folder.append_metrics({"iteration": progress.iteration, "event": "diverged", "what": what})
     learner.processes.wait()

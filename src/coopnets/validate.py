@@ -5,7 +5,8 @@ from coopnets.errors import CoopNetsError
 
 AT_LEAST: dict[str, float] = {
     "size": 4, "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0,
-    "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0, "posterior.steps": 0,
+    "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0,
+    "langevin.sample_steps": 0, "posterior.steps": 0,
     "descriptor.outputs": 1, "generator.latent": 1,
     "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,
 }  # fmt: skip
@@ -26,7 +27,7 @@ def validate(config: Config) -> None:
     """
     values = dict(flatten(config))
     for name, least in AT_LEAST.items():
-        if not values[name] >= least:
+        if values[name] is not None and not values[name] >= least:
             raise CoopNetsError(f"{_flag(name)} is {values[name]}: it must be at least {least:g}")
     for name in POSITIVE:
         if values[name] is not None and not values[name] > 0:

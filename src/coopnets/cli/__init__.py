@@ -45,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, torch.OutOfMemoryError):
         print("coopnets: out of memory: lower --batch-size or --chains", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        print("coopnets: out of memory: lower --batch-size or --chains", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader of our output, head for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -28,6 +28,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch_size: int = 100,
+    device: str = "auto",
     json: bool = False,
 ) -> int:
     """Draw samples from a trained pair.
@@ -45,20 +46,21 @@ def sample(
         seed: names the samples together with their number.
         first: number of the first sample.
         batch_size: how many at a time; does not change the samples.
+        device: cpu, cuda, ...; auto takes an accelerator if there is one.
         json: print one line of JSON.
     """
     if number < 1 or batch_size < 1 or (langevin_steps or 0) < 0 or first < 0:
         raise CoopNetsError(
             "-n and --batch-size must be at least 1, --langevin-steps and --first at least 0"
         )
-    model = CoopNets.from_pretrained(run)
+    model = CoopNets.from_pretrained(run, device)
     began = time.perf_counter()
     steps = 0 if source == "generator" else langevin_steps
     parts = model.stream(
         number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size
     )
     chosen: Iterator[Tensor] = (x[source == "descriptor"] for x in parts)
-    write_samples(chosen, number, out)
+    write_samples(chosen, number, out, first)
     told = {"out": str(out), "number": number, "source": source, "seed": seed,
             "seconds": round(time.perf_counter() - began, 2)}  # fmt: skip
     _tell(told, json)
@@ -74,6 +76,7 @@ def interpolate(
     points: int = 12,
     langevin_steps: int = 0,
     seed: int = 0,
+    device: str = "auto",
     json: bool = False,
 ) -> int:
     """Draw what lies between samples: one row for each pair of latent vectors.
@@ -86,11 +89,14 @@ def interpolate(
         points: images on a line, or on the side of a grid.
         langevin_steps: steps of revision by the descriptor; 0 shows the generator alone.
         seed: names the latent vectors.
+        device: cpu, cuda, ...; auto takes an accelerator if there is one.
         json: print one line of JSON.
     """
     if pairs < 1 or points < 2 or langevin_steps < 0:
-        raise CoopNetsError("--pairs must be at least 1, --points at least 2")
-    model = CoopNets.from_pretrained(run)
+        raise CoopNetsError(
+            "--pairs must be at least 1, --points at least 2, --langevin-steps at least 0"
+        )
+    model = CoopNets.from_pretrained(run, device)
     images = model.interpolate(
         kind=kind, pairs=pairs, points=points, seed=seed, langevin_steps=langevin_steps
     )

