@@ -112,6 +112,19 @@ def _lines(axes: Axes, t: Column, columns: list[Column], logarithmic: bool) -> N
         axes.plot(curve.t, curve.mean, color=colour, linewidth=1.7, marker=marker, markersize=4)
     if logarithmic:
         axes.set_yscale("log")
+    elif window := _settled(columns):
+        axes.set_ylim(*window)
+
+
+def _settled(columns: list[Column]) -> tuple[float, float] | None:
+    """Bounds that hold all but the first tenth, where that start would dwarf the rest."""
+    rest = np.concatenate([column[len(column) // 10 :] for column in columns])
+    everything = np.concatenate(columns)
+    rest, everything = rest[np.isfinite(rest)], everything[np.isfinite(everything)]
+    if not len(rest) or np.ptp(everything) < 5 * np.ptp(rest) or not np.ptp(rest):
+        return None
+    margin = 0.08 * np.ptp(rest)
+    return float(rest.min() - margin), float(rest.max() + margin)
 
 
 def _stack(axes: Axes, t: Column, parts: list[Column]) -> None:
