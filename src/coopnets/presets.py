@@ -48,7 +48,7 @@ demo = replace(
 cifar = Config(
     preset="cifar",
     size=32,
-    descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=(5, 3, 3), strides=(2, 2, 1)),
+    descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=_FOUR[:3], strides=_TWO[:3]),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
     langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
     descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
