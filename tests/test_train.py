@@ -171,6 +171,30 @@ def test_kill_later_keeps_what_was_decided(runs: Runs) -> None:
     assert after.visited[0] == (9, 1, 0.5)
 
 
+def test_kill_within_a_roll_back_is_finished_by_the_next_run_and_only_once(
+    monkeypatch: pytest.MonkeyPatch, runs: Runs, folder: RunFolder
+) -> None:
+    """Second try, back to 3: killed after the decision is written, before 6 is deleted."""
+    forget = checkpoint.forget_after
+
+    def killed(where: Path, iteration: int) -> None:
+        if iteration == 3:
+            raise Killed
+        forget(where, iteration)
+
+    monkeypatch.setattr(checkpoint, "forget_after", killed)
+    with pytest.raises(Killed):
+        runs(Scripted(diverge_at(7, 2)))
+    assert iterations(folder)[0] == 6
+    monkeypatch.undo()
+    after = Scripted()
+    runs(after, steps=9)
+    assert after.visited[0] == (3, 2, 0.25)
+    again = Scripted()
+    runs(again)
+    assert again.visited[0] == (9, 2, 0.25)  # what was made since is not discarded
+
+
 def test_state_survives_a_checkpoint_bit_for_bit(runs: Runs, folder: RunFolder) -> None:
     learner = Scripted()
     runs(learner)

@@ -180,8 +180,10 @@ def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: i
 
 def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
     if learner.processes.first and "discard_after" in (recovery := folder.recovery()):
-        # A roll-back that was killed before it deleted what it left behind.
-        checkpoint.forget_after(folder.checkpoints, recovery["discard_after"])
+        # A roll-back was killed before it deleted what it left behind. Once only: what is
+        # written from here on is good.
+        checkpoint.forget_after(folder.checkpoints, recovery.pop("discard_after"))
+        folder.replace(folder.recovery_file, recovery)
     learner.processes.wait()
     found = checkpoint.whole(folder.checkpoints)
     learner.processes.wait()  # all have looked before the first writes
