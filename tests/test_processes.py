@@ -1,5 +1,6 @@
 """Two processes learn what one would."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -103,21 +104,24 @@ def test_two_processes_roll_back_together(array: Path, tmp_path: Path) -> None:
     assert "diverged 6 times" in log.read_text()
 
 
-def test_torchrun(array: Path, tmp_path: Path) -> None:
-    """From the outside; after ``--``, as torchrun has a --run-path of its own.
+def test_accelerate_launch(array: Path, tmp_path: Path) -> None:
+    """The documented command, from the outside: two CPU processes equal one.
 
-    On CPUs ``accelerate launch --num_processes 2`` starts a single process.
+    Without ``--multi_gpu``, which is Accelerate's name for starting processes through torchrun,
+    ``accelerate launch`` starts a single one on CPUs.
     """
-    argv = train_command(array, tmp_path / "run", *ALONE, "--memory", "0", "--teaching", "0",
-                         steps=2)  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(train_command(array, one, *ALONE, steps=STEPS)) == 0
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
-         "--master_port", str(free_port()), "-m", "--", "coopnets", *argv],
+        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+         "--main_process_port", str(free_port()), "-m", "coopnets",
+         *train_command(array, two, *ALONE, steps=STEPS)],
         capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert checkpoint.whole(tmp_path / "run" / "checkpoints")[0].iteration == 2
-    assert done.stdout.count("2 iterations") == 1  # one of them talks
+    assert done.stdout.count(f"{STEPS} iterations") == 1  # one of them talks
+    assert_same(last_tensors(one), last_tensors(two))
 
 
 def test_uneven_shares_are_refused() -> None:

@@ -95,14 +95,30 @@ class PosteriorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam for one network."""
+    """Optimiser of one network."""
 
+    kind: Literal["adam", "sgd"] = "adam"
+    """Adam, or stochastic gradient descent with momentum."""
     lr: float = 1e-4
     beta1: float = 0.5
     beta2: float = 0.999
+    momentum: float = 0.5
+    """Of sgd; adam has beta1."""
+    weight_decay: float = 0.0
+    """Added to the gradient, times the weight; biases and normalisation do not decay."""
     decay: float = 1.0
     """The rate is multiplied by this every ``decay_every`` iterations (1: constant)."""
     decay_every: int = 1000
+    decay_floor: float = 0.0
+    """The rate falls to this part of ``lr`` and no further."""
+    layer_rates: tuple[float, ...] | None = None
+    """Rate of each convolution and dense layer relative to ``lr``, from input to output."""
+    bias_rate: float = 1.0
+    """Rate of biases, and of a normalisation's scale, relative to that of the layer."""
+    per_position: bool = False
+    """Divide a layer's gradient by the number of positions of its output map (descriptor)."""
+    cap: float | None = None
+    """Largest magnitude in a gradient: a tensor with larger ones is shrunk as a whole."""
     clip: float | None = None
     """Largest gradient norm; None does not clip. The descriptor's gradient grows a
     millionfold in its first iterations, and Adam, whose second moment lags, then takes steps

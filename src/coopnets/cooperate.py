@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from coopnets.averaging import averaged_copy, update_average
 from coopnets.chance import Draws
@@ -18,7 +18,8 @@ from coopnets.guard import examine
 from coopnets.langevin import Trace, revise
 from coopnets.learner import Iteration
 from coopnets.memory import Memory
-from coopnets.models import Descriptor, Generator, energy
+from coopnets.models import Descriptor, Generator, energy, evaluating
+from coopnets.optimize import make_optimizer, output_positions, step
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
@@ -42,10 +43,19 @@ class Cooperation:
         self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
         self.averages = {k: averaged_copy(v) for k, v in self.networks.items() if config.ema}
         self.optimizers: dict[str, Optimizer] = {
-            "descriptor": optimizer(self.f, config.descriptor_optimizer),
-            "generator": optimizer(self.g, config.generator_optimizer),
+            "descriptor": make_optimizer(self.f, config.descriptor_optimizer),
+            "generator": make_optimizer(self.g, config.generator_optimizer),
         }
         image = (config.image_channels, config.size, config.size)
+        examples = {
+            "descriptor": torch.zeros(1, *image, device=device),
+            "generator": torch.zeros(1, config.generator.latent, device=device),
+        }
+        self.positions = {
+            name: output_positions(net, examples[name])
+            for name, net in self.networks.items()
+            if self.settings(name).per_position
+        }
         chains = processes.share(config.chains, "chains")
         processes.share(config.batch_size, "images")
         self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
@@ -109,26 +119,21 @@ class Cooperation:
     def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """Step D1 on the bare descriptor, noise scale annealed as configured."""
         c = self.config.langevin
-        self.f.eval()  # spectral normalisation must not move within a chain
-        revised = revise(
-            self.f, x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
-            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
-            drift_clip=c.drift_clip, clamp=c.clamp,
-            precision=self.config.precision,
-        )  # fmt: skip
-        self.f.train()
-        return revised
+        with evaluating(self.f):  # spectral normalisation must not move within a chain
+            return revise(
+                self.f, x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
+                tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
+                drift_clip=c.drift_clip, clamp=c.clamp, precision=self.config.precision,
+            )  # fmt: skip
 
     def infer(self, x: Tensor, z: Tensor, draws: Draws) -> Tensor:
         """Step G1 from the known z; batch norm in evaluation mode, so that each chain is alone."""
         c = self.config.posterior
-        self.g.eval()
-        z = infer(
-            self.g, x, z, steps=c.steps, delta=c.delta, sigma=self.config.sigma, tau=c.tau,
-            noise=draws.like, precision=self.config.precision,
-        )  # fmt: skip
-        self.g.train()
-        return z
+        with evaluating(self.g):
+            return infer(
+                self.g, x, z, steps=c.steps, delta=c.delta, sigma=self.config.sigma, tau=c.tau,
+                noise=draws.like, precision=self.config.precision,
+            )  # fmt: skip
 
     def descriptor_loss(self, x: Tensor, x_tilde: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """mean f(x~) - mean f(x) (+ energy penalty), mean f(x), mean f(x~); one pass over both."""
@@ -167,27 +172,20 @@ class Cooperation:
 
     def step(self, name: str, loss: Tensor, t: int) -> None:
         """One synchronised step of a network's optimiser."""
+        scale = self.step_scale if name == "descriptor" else 1.0
+        step(
+            self.optimizers[name], loss, self.settings(name), t, self.processes,
+            scale=scale, positions=self.positions.get(name),
+        )  # fmt: skip
+
+    def settings(self, name: str) -> OptimizerConfig:
+        """Of the optimiser of that network."""
         settings: OptimizerConfig = getattr(self.config, f"{name}_optimizer")
-        parameters = [p for p in self.networks[name].parameters() if p.requires_grad]
-        for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            p.grad = gradient
-        self.processes.average_gradients(parameters)
-        if settings.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, settings.clip)
-        rate = settings.lr * settings.decay ** (t // settings.decay_every)
-        for group in self.optimizers[name].param_groups:
-            group["lr"] = rate * (self.step_scale if name == "descriptor" else 1.0)
-        self.optimizers[name].step()
+        return settings
 
     def autocast(self) -> AbstractContextManager[None]:
         """The configured arithmetic inside a network."""
         return autocast(self.config.precision, self.processes.device)
-
-
-def optimizer(net: nn.Module, settings: OptimizerConfig) -> Adam:
-    """Adam over the trained parameters of ``net``."""
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    return Adam(parameters, settings.lr, (settings.beta1, settings.beta2), fused=True)
 
 
 def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:

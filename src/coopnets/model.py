@@ -19,11 +19,11 @@ from coopnets.chance import per_sample
 from coopnets.config import Config, Precision, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
-from coopnets.models import Descriptor, Generator, energy
+from coopnets.models import Descriptor, Generator, energy, evaluating
 from coopnets.pictures import grid, save_grid
 from coopnets.precision import autocast, resolve
 from coopnets.runfolder import RunFolder
-from coopnets.sample import each_its_own, evaluating, latents, propose, refine, samples
+from coopnets.sample import each_its_own, latents, propose, refine, samples
 from coopnets.version import __version__
 
 WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safetensors"}

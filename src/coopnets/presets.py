@@ -148,11 +148,53 @@ pt_scene = replace(
 )
 """The authors' PyTorch port, 64x64 scenes."""
 
+_MATLAB = OptimizerConfig(
+    kind="sgd",
+    momentum=0.5,
+    weight_decay=1e-4,
+    decay=0.01 ** (1 / 79),  # 80 plateaus over 3,000 iterations, evenly spaced in the logarithm
+    decay_every=37,
+    decay_floor=0.01,
+    bias_rate=2.0,
+    cap=8.0,
+)
+
+matlab_object = Config(
+    preset="matlab-object",
+    size=64,
+    descriptor=DescriptorConfig(
+        channels=(64, 128),
+        kernels=(4, 2),
+        strides=(2, 1),
+        padding=(2, 2),
+        outputs=2,
+        activation="relu",
+    ),
+    generator=GeneratorConfig(
+        latent=2,
+        channels=(512, 256, 128, 64),
+        kernels=(5, 5, 5, 5),
+        norm_scale=True,
+        norm_eps=1e-4,
+    ),
+    langevin=LangevinConfig(steps=10, delta=0.005, s=0.016),
+    descriptor_optimizer=replace(
+        _MATLAB, lr=0.07, layer_rates=(1.0, 0.5, 0.2857), per_position=True
+    ),
+    generator_optimizer=replace(_MATLAB, lr=0.0003),
+    sigma=0.3,
+    batch_size=100,
+    chains=36,
+    precision="fp32",
+)
+"""The authors' Matlab code (enijkamp/coopnet): small sets of aligned objects, two latents."""
+
 PRESETS: dict[str, Config] = {
     c.preset: c
     for c in (
         digits, demo, cifar, scene, face,
         tf_pami_scene, tf_aaai_scene, tf_pami_mnist, pt_cifar, pt_scene,
+        matlab_object,
     )
 }  # fmt: skip
 
@@ -167,6 +209,7 @@ ABOUT: dict[str, str] = {
     "tf-pami-mnist": "the authors' TensorFlow code of the TPAMI paper, MNIST",
     "pt-cifar": "the authors' PyTorch port, CIFAR-10",
     "pt-scene": "the authors' PyTorch port, 64x64 scenes",
+    "matlab-object": "the authors' Matlab code, small sets of aligned 64x64 objects",
 }
 
 

@@ -6,7 +6,6 @@ in what batches, up to the rounding of the arithmetic.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from coopnets.chance import per_sample
 from coopnets.config import LangevinConfig
 from coopnets.langevin import Normal, revise
+from coopnets.models import evaluating
 from coopnets.precision import autocast
 
 
@@ -25,19 +25,6 @@ def each_its_own(streams: list[torch.Generator], device: torch.device) -> Normal
         return torch.stack(rows).to(device)
 
     return draw
-
-
-@contextmanager
-def evaluating(*networks: nn.Module) -> Iterator[None]:
-    """Networks in evaluation mode: running statistics, so that rows do not touch each other."""
-    before = [net.training for net in networks]
-    try:
-        for net in networks:
-            net.eval()
-        yield
-    finally:
-        for net, training in zip(networks, before, strict=True):
-            net.train(training)
 
 
 @torch.no_grad()

@@ -9,11 +9,14 @@ AT_LEAST: dict[str, float] = {
     "langevin.sample_steps": 0, "posterior.steps": 0,
     "descriptor.outputs": 1, "generator.latent": 1,
     "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,
+    "descriptor_optimizer.weight_decay": 0, "generator_optimizer.weight_decay": 0,
+    "descriptor_optimizer.momentum": 0, "generator_optimizer.momentum": 0,
 }  # fmt: skip
 POSITIVE = (
     "sigma", "crop", "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
     "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
-    "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor.init_std",
+    "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
+    "generator_optimizer.cap", "descriptor.init_std",
     "generator.init_std",
 )  # fmt: skip
 """Fields above 0, unless None."""

@@ -2,5 +2,6 @@
 
 from coopnets.models.descriptor import Descriptor, energy
 from coopnets.models.generator import Generator
+from coopnets.models.mode import evaluating
 
-__all__ = ["Descriptor", "Generator", "energy"]
+__all__ = ["Descriptor", "Generator", "energy", "evaluating"]
