@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 Precision = Literal["auto", "fp32", "bf16"]
+Layout = Literal["auto", "contiguous", "channels_last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,8 @@ class Config:
     precision: Precision = "auto"
     """Arithmetic inside the networks; states, noise and updates are fp32 always. auto is bf16
     where the hardware has it."""
+    layout: Layout = "auto"
+    """Memory layout of the networks; auto is the faster one, measured when a run starts."""
     seed: int = 0
 
 

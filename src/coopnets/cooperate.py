@@ -6,6 +6,7 @@ f, alpha those of the generator g; x^ (``x_hat``) are the generator's proposals 
 """
 
 from contextlib import AbstractContextManager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +17,15 @@ from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig
 from coopnets.guard import examine
 from coopnets.langevin import Trace, revise
+from coopnets.layout import arrange
 from coopnets.learner import Iteration
 from coopnets.memory import Memory
-from coopnets.models import Descriptor, Generator, energy, evaluating
+from coopnets.models import Descriptor, Generator, energy, evaluating, frozen
 from coopnets.optimize import make_optimizer, output_positions, step
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
+from coopnets.sample import samples
 from coopnets.stopwatch import Stopwatch
 
 
@@ -30,7 +33,7 @@ class Cooperation:
     """The two networks, their optimisers, and the iteration that lets them teach each other.
 
     Args:
-        config: settings, with ``precision`` resolved.
+        config: settings, with ``precision`` and ``layout`` resolved.
         processes: this process' device and place among the others.
     """
 
@@ -40,6 +43,8 @@ class Cooperation:
         torch.manual_seed(config.seed)
         self.f = Descriptor(config.descriptor, config.size, config.image_channels).to(device)
         self.g = Generator(config.generator, config.size, config.image_channels).to(device)
+        for net in (self.f, self.g):
+            arrange(net, config.layout)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
         self.averages = {k: averaged_copy(v) for k, v in self.networks.items() if config.ema}
         self.optimizers: dict[str, Optimizer] = {
@@ -119,9 +124,10 @@ class Cooperation:
     def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """Step D1 on the bare descriptor, noise scale annealed as configured."""
         c = self.config.langevin
-        with evaluating(self.f):  # spectral normalisation must not move within a chain
+        # Spectral normalisation must not move within a chain, and no weight needs a gradient.
+        with evaluating(self.f), frozen(self.f):
             return revise(
-                self.f, x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
+                self.f.collapsed(), x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
                 tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
                 drift_clip=c.drift_clip, clamp=c.clamp, precision=self.config.precision,
             )  # fmt: skip
@@ -129,7 +135,7 @@ class Cooperation:
     def infer(self, x: Tensor, z: Tensor, draws: Draws) -> Tensor:
         """Step G1 from the known z; batch norm in evaluation mode, so that each chain is alone."""
         c = self.config.posterior
-        with evaluating(self.g):
+        with evaluating(self.g), frozen(self.g):
             return infer(
                 self.g, x, z, steps=c.steps, delta=c.delta, sigma=self.config.sigma, tau=c.tau,
                 noise=draws.like, precision=self.config.precision,
@@ -177,6 +183,17 @@ class Cooperation:
             self.optimizers[name], loss, self.settings(name), t, self.processes,
             scale=scale, positions=self.positions.get(name),
         )  # fmt: skip
+
+    def show(self, count: int) -> tuple[Tensor, Tensor]:
+        """Samples 0 to count - 1 of the run's seed, proposed and revised, as when sampling."""
+        c = self.config
+        nets = self.averages or self.networks
+        made = samples(
+            cast(Descriptor, nets["descriptor"]), nets["generator"], c.langevin,
+            c.generator.latent, count, seed=c.seed, step_scale=self.step_scale,
+            precision=c.precision, batch_size=count, device=self.processes.device,
+        )  # fmt: skip
+        return next(iter(made))
 
     def settings(self, name: str) -> OptimizerConfig:
         """Of the optimiser of that network."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
-from coopnets.models.descriptor import energy
 from coopnets.precision import autocast
 
 Normal = Callable[[Tensor], Tensor]
@@ -57,6 +57,7 @@ def revise(
     drift_clip: float | None = None,
     clamp: float | None = None,
     precision: str = "fp32",
+    diagnose: bool = True,
 ) -> tuple[Tensor, Trace]:
     """Run ``steps`` of Langevin dynamics from ``x`` under f.
 
@@ -72,12 +73,13 @@ def revise(
         drift_clip: if given, each pixel's drift in one step is kept in [-drift_clip, drift_clip].
         clamp: if given, x is kept in [-clamp, clamp] after each step (fixed pixels excepted).
         precision: arithmetic inside f, ``fp32`` or ``bf16``; x, noise and update stay fp32.
+        diagnose: keep the trace; without it, its fields are empty.
 
     Returns:
         The revised images, detached, and the trace of the run.
     """
     draw = noise if callable(noise) else normal(noise)
-    half = 0.5 * delta**2
+    half, root = 0.5 * delta**2, x.numel() ** 0.5
     start, x = x.detach(), x.detach().clone()
     trace: list[Tensor] = []
     with autocast(precision, x.device), torch.enable_grad():
@@ -87,7 +89,7 @@ def revise(
             (drift,) = torch.autograd.grad(f_x.sum(), x)
             x = x.detach()
             with torch.no_grad():
-                u, size = energy(f_x.detach(), x, s).mean(), _rms(x).clamp_min(1e-12)
+                size = vector_norm(x).clamp_min(1e-12)
                 drift = half * drift  # not in place: autograd may hand out an expanded tensor
                 if s is not None:
                     drift.sub_(x, alpha=half / s**2)
@@ -100,11 +102,9 @@ def revise(
                     x.clamp_(-clamp, clamp)
                 if fixed is not None:
                     x = torch.where(fixed, start, x)
-                relative_noise = tau * delta / size
-                trace.append(torch.stack([u, _rms(drift) / size, relative_noise, _rms(x - start)]))
+                if diagnose:
+                    u = (size.square() / (2 * s**2 * len(x)) if s else 0.0) - f_x.mean()
+                    noise_size, moved = tau * delta * root / size, vector_norm(x - start) / root
+                    trace.append(torch.stack([u, vector_norm(drift) / size, noise_size, moved]))
     rows = torch.stack(trace, 1) if trace else x.new_zeros(4, 0)
     return x.detach(), Trace(*rows)
-
-
-def _rms(x: Tensor) -> Tensor:
-    return x.square().mean().sqrt()

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from coopnets.config import Config
 from coopnets.memory import Memory
+from coopnets.optimize import load_state
 from coopnets.processes import Processes
 
 
@@ -33,6 +34,10 @@ class Learner(Protocol):
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One iteration on this process' observed images."""
+        ...
+
+    def show(self, count: int) -> tuple[Tensor, Tensor]:
+        """Proposals and revisions for the pictures of a run: the same samples every time."""
         ...
 
 
@@ -68,8 +73,7 @@ def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any
         for key, value in _under(tensors, f"optimizer.{name}.").items():
             index, slot = key.split(".")
             state.setdefault(int(index), {})[slot] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        load_state(optimizer, state)
     memory, processes = learner.memory, learner.processes
     if len(memory.z):
         memory.z.copy_(processes.mine(tensors["memory.z"].transpose(0, 1)).transpose(0, 1))

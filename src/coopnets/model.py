@@ -19,6 +19,7 @@ from coopnets.chance import per_sample
 from coopnets.config import Config, Precision, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
+from coopnets.layout import arrange
 from coopnets.models import Descriptor, Generator, energy, evaluating
 from coopnets.pictures import grid, save_grid
 from coopnets.precision import autocast, resolve
@@ -60,6 +61,7 @@ class CoopNets:
             except (KeyError, RuntimeError) as error:
                 raise RunError(f"the weights do not fit the {name} of these settings") from error
             net.requires_grad_(False).eval().to(self.device)
+            arrange(net, config.layout)
 
     @classmethod
     def from_pretrained(

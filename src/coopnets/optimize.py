@@ -111,7 +111,8 @@ def step(
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        p.grad = gradient
+        # Fused optimisers walk through memory: a gradient must lie as its parameter does.
+        p.grad = gradient if gradient.stride() == p.stride() else _laid_out_like(p, gradient)
     processes.average_gradients(parameters)
     gradients: list[Tensor] = [p.grad for p in parameters]
     if positions is not None:
@@ -123,6 +124,21 @@ def step(
     for group in optimizer.param_groups:
         group["lr"] = rate_at(settings, t) * group["relative"] * scale
     optimizer.step()
+
+
+def load_state(optimizer: Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """Load stored state, every tensor laid out in memory as its parameter is."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, slots in state.items():
+        for key, value in slots.items():
+            if value.shape == parameters[index].shape:
+                slots[key] = _laid_out_like(parameters[index], value)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out_like(parameter: Tensor, values: Tensor) -> Tensor:
+    return torch.empty_like(parameter, requires_grad=False).copy_(values)
 
 
 def bound_entries(gradients: Sequence[Tensor], cap: float) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from coopnets.chance import per_sample
 from coopnets.config import LangevinConfig
 from coopnets.langevin import Normal, revise
-from coopnets.models import evaluating
+from coopnets.models import Descriptor, evaluating, frozen
 from coopnets.precision import autocast
 
 
@@ -35,7 +35,7 @@ def propose(g: nn.Module, z: Tensor, precision: str = "fp32") -> Tensor:
 
 
 def refine(
-    f: nn.Module,
+    f: Descriptor,
     x: Tensor,
     langevin: LangevinConfig,
     *,
@@ -58,10 +58,11 @@ def refine(
     if steps is None:
         steps = langevin.steps if langevin.sample_steps is None else langevin.sample_steps
     tau = 0.0 if langevin.tau_until is not None else langevin.tau
-    with evaluating(f):
+    with evaluating(f), frozen(f):
         revised, _ = revise(
-            f, x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s, tau=tau,
-            noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp, precision=precision,
+            f.collapsed(), x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s,
+            tau=tau, noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp,
+            precision=precision, diagnose=False,
         )  # fmt: skip
     return revised
 
@@ -72,7 +73,7 @@ def latents(streams: list[torch.Generator], latent: int, device: torch.device) -
 
 
 def samples(
-    f: nn.Module,
+    f: Descriptor,
     g: nn.Module,
     langevin: LangevinConfig,
     latent: int,

@@ -14,14 +14,12 @@ from typing import Any
 import torch
 
 from coopnets import checkpoint
-from coopnets.chance import per_sample
 from coopnets.data import ImageData, batch_indices
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import Learner, restore, state_numbers, state_tensors
 from coopnets.pictures import save_grid, triptych
 from coopnets.runfolder import RunFolder
-from coopnets.sample import each_its_own, latents, propose, refine
 
 TRIES = 5
 """Roll-backs without ``HEALTHY`` good iterations in between, after which training gives up."""
@@ -156,25 +154,17 @@ def _save(learner: Learner, data: ImageData, folder: RunFolder, progress: Progre
 
 
 def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: int) -> None:
-    """Write data | proposed | revised, the same latent vectors every time.
+    """Write data | proposed | revised.
 
     Raises:
         Diverged: there is a value that is not finite.
     """
-    nets = learner.averages or learner.networks
-    config, device = learner.config, learner.processes.device
-    streams = per_sample(config.seed, 0, PICTURES)
-    z = latents(streams, config.generator.latent, device)
-    x_hat = propose(nets["generator"], z, config.precision)
-    x_tilde = refine(
-        nets["descriptor"], x_hat, config.langevin, noise=each_its_own(streams, device),
-        step_scale=learner.step_scale, precision=config.precision,
-    )  # fmt: skip
+    x_hat, x_tilde = learner.show(PICTURES)
     if not (torch.isfinite(x_hat).all() and torch.isfinite(x_tilde).all()):
         raise Diverged("the samples are not finite")
     if not learner.processes.first:
         return
-    shown = data.batch(batch_indices(len(data), PICTURES, 0, config.seed))
+    shown = data.batch(batch_indices(len(data), PICTURES, 0, learner.config.seed))
     save_grid(triptych(shown, x_hat.cpu(), x_tilde.cpu()), folder.grids / f"{iteration:08d}.png")
 
 

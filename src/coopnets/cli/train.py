@@ -1,8 +1,8 @@
 """``coopnets train``."""
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from coopnets.cooperate import Cooperation
 from coopnets.data import open_images
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
+from coopnets.layout import resolve_layout
 from coopnets.machine import describe_machine
 from coopnets.precision import resolve
 from coopnets.presets import preset
@@ -119,8 +120,8 @@ def run_training(
     from coopnets.report import write_report  # draws with matplotlib: not for --help
 
     processes = this_process()
-    config = replace(config, precision=resolve(config.precision, processes.device))
     folder = RunFolder(run)
+    config = resolved(config, processes, None if fresh else folder)
     with processes.first_before_others():  # the first fills the cache, the others find it
         images = open_images(
             source["data"], size=config.size, channels=config.image_channels, crop=config.crop,
@@ -159,14 +160,30 @@ def run_training(
     return 0
 
 
+def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> Config:
+    """Settings with precision and layout decided; a run taken up again keeps its layout."""
+    config = replace(config, precision=resolve(config.precision, processes.device))
+    if config.layout == "auto" and folder is not None and folder.config_file.exists():
+        config = replace(config, layout=folder.config().layout)
+    with blaming_the_settings():
+        return replace(config, layout=resolve_layout(config, processes))
+
+
 def build(config: Config, processes: Processes) -> Cooperation:
     """The learner of a configuration.
 
     Raises:
         RunError: the settings do not fit together.
     """
-    try:
+    with blaming_the_settings():
         return Cooperation(config, processes)
+
+
+@contextmanager
+def blaming_the_settings() -> Iterator[None]:
+    """Say in one line that the settings make no network, if they do not."""
+    try:
+        yield
     except (ValueError, RuntimeError) as error:
         if "allocate" in str(error):  # not a matter of the settings alone: main() has the words
             raise MemoryError from error

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from coopnets.cachefolder import cache_folder
 from coopnets.data import cache
 from coopnets.data.decode import decode
 from coopnets.data.pixels import to_unit
@@ -103,7 +103,7 @@ def open_images(
     for label, value in (("size", min(height, width)), ("crop", crop), ("limit", limit)):
         if value is not None and value < 1:
             raise DataError(f"{label} is {value}; it must be at least 1")
-    folder = cache_dir or default_cache_dir()
+    folder = cache_dir or cache_folder()
     shape = (channels, height, width)
     found = find_source(source, split, data_dir or folder / "downloads")
     key = _key(found.identity, split, shape, crop, limit)
@@ -125,9 +125,7 @@ def open_images(
     return ImageData(str(source), split, cached.images, cached.skipped, cached.digest)
 
 
-def default_cache_dir() -> Path:
-    """`$COOPNETS_CACHE`, else `~/.cache/coopnets`."""
-    return Path(os.environ.get("COOPNETS_CACHE") or "~/.cache/coopnets").expanduser()
+default_cache_dir = cache_folder
 
 
 def _key(identity: tuple[str, ...], *request: object) -> str:

@@ -2,6 +2,6 @@
 
 from coopnets.models.descriptor import Descriptor, energy
 from coopnets.models.generator import Generator
-from coopnets.models.mode import evaluating
+from coopnets.models.mode import evaluating, frozen
 
-__all__ = ["Descriptor", "Generator", "energy", "evaluating"]
+__all__ = ["Descriptor", "Generator", "energy", "evaluating", "frozen"]

@@ -4,6 +4,8 @@ p(x; theta) is proportional to exp(f(x; theta)) N(x; 0, s^2 I), so the energy is
 U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -54,6 +56,23 @@ class Descriptor(nn.Module):
         """f of each image: (B, C, H, W) in about [-1, 1] to (B,)."""
         outputs: Tensor = self.top(self.features(x).flatten(1))
         return outputs.float().sum(1)
+
+    def collapsed(self) -> Callable[[Tensor], Tensor]:
+        """f with its K outputs summed beforehand, for many evaluations with the same weights.
+
+        A sum of K linear outputs is one linear output with the summed weights. No gradient
+        reaches the top's weights through it.
+        """
+        with torch.no_grad():
+            weight, bias = self.top.weight.float().sum(0), self.top.bias.float().sum()
+
+        def f(x: Tensor) -> Tensor:
+            h = self.features(x)
+            w = weight.view(1, *h.shape[1:]).contiguous(memory_format=torch.channels_last)
+            total: Tensor = (h.float() * w).sum((1, 2, 3)) + bias
+            return total
+
+        return f
 
 
 def energy(f: Tensor, x: Tensor, s: float | None) -> Tensor:

@@ -8,14 +8,19 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coopnets.models.patches import convolve, convolve_transposed, deep, thin
+
 Activation = Literal["leaky_relu", "relu", "silu"]
 
 
 def activation(kind: Activation, slope: float) -> nn.Module:
-    """The nonlinearity of that name; ``slope`` concerns leaky_relu alone."""
+    """The nonlinearity of that name; ``slope`` concerns leaky_relu alone.
+
+    In place where its gradient can be told from its output: the layer before needs none of it.
+    """
     made: dict[str, Callable[[], nn.Module]] = {
-        "leaky_relu": lambda: nn.LeakyReLU(slope),
-        "relu": nn.ReLU,
+        "leaky_relu": lambda: nn.LeakyReLU(slope, inplace=True),
+        "relu": lambda: nn.ReLU(inplace=True),
         "silu": nn.SiLU,
     }
     return made[kind]()
@@ -35,12 +40,19 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H', W')."""
-        if not self.same:
-            return super().forward(x)
-        (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
-        if top == bottom and left == right:  # the library pads inside the kernel: no copy
-            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left))
-        return super().forward(F.pad(x, (left, right, top, bottom)))
+        stride, padding = self.stride[0], int(self.padding[0])
+        if self.same:
+            (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
+            if top == bottom == left == right:  # the library pads inside the kernel: no copy
+                padding = top
+            else:
+                x = F.pad(x, (left, right, top, bottom))
+        rows, columns = (
+            (side + 2 * padding - self.kernel_size[0]) // stride + 1 for side in x.shape[-2:]
+        )
+        if thin(self.in_channels, x) or deep(self.weight, rows * columns):
+            return convolve(x, self.weight, self.bias, stride, padding)
+        return F.conv2d(x, self.weight, self.bias, stride, padding)
 
     def _pads(self, side: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -61,7 +73,11 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map (B, C_in, side_in, side_in) to (B, C_out, side_out, side_out)."""
-        y = super().forward(x, output_size)
+        if thin(self.out_channels, x) or deep(self.weight, x.shape[2] * x.shape[3]):
+            padding = int(self.padding[0])
+            y = convolve_transposed(x, self.weight, self.bias, self.stride[0], padding)
+        else:
+            y = super().forward(x, output_size)
         return y[..., :-1, :-1] if self.extra % 2 else y
 
 

@@ -1,4 +1,4 @@
-"""Evaluation mode for the length of a block."""
+"""Modes of networks for the length of a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,3 +17,16 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for net, training in zip(networks, before, strict=True):
             net.train(training)
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Networks whose parameters need no gradient, so that none is computed on the way to x."""
+    trained = [p for net in networks for p in net.parameters() if p.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
