@@ -79,7 +79,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             for_weight = _correlate(gradient, x, weight, *ctx.place)
         if ctx.biased and ctx.needs_input_grad[2]:
-            for_bias = gradient.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
+            for_bias = gradient.sum((0, 2, 3), dtype=weight.dtype)
         return for_x, for_weight, for_bias, None, None
 
 
