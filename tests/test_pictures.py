@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from coopnets.errors import CoopNetsError
-from coopnets.pictures import grid, save_grid, triptych
+from coopnets.pictures import grid, save_grid, side_by_side
 
 
 def test_no_picture_is_stretched() -> None:
@@ -21,9 +21,9 @@ def test_values_beyond_the_range_are_cut_off() -> None:
     assert picture[0, 0].tolist() == [0, 255]
 
 
-def test_triptych_shows_three_equal_panels() -> None:
+def test_three_equal_panels_side_by_side() -> None:
     data, proposed, revised = (torch.full((4, 1, 3, 3), v) for v in (-1.0, 0.0, 1.0))
-    picture = triptych(data, proposed, revised)
+    picture = side_by_side(data, proposed, revised)
     side = 2 * (3 + 2) + 2
     assert picture.shape == (3, side, 3 * side + 2 * 12)
     row = picture[0, 2].tolist()

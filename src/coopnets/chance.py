@@ -43,6 +43,11 @@ class Draws:
         """Standard normal numbers for ``x``, whose first axis is this process' rows."""
         return self.normal(len(x) * self.world, *x.shape[1:])
 
+    def uniform(self, total: int, *shape: int) -> Tensor:
+        """This process' rows of (total, \\*shape) numbers, uniform in [0, 1)."""
+        drawn = torch.rand(total, *shape, generator=self.generator, device=self.device)
+        return self._mine(drawn)
+
     def integers(self, high: int, total: int) -> Tensor:
         """This process' rows of ``total`` integers, uniform in 0 to high - 1."""
         drawn = torch.randint(high, (total,), generator=self.generator, device=self.device)

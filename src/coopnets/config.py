@@ -12,6 +12,17 @@ from typing import Any, Literal
 
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
+Method = Literal["coopnets", "dcgan", "wgan", "vae", "descriptor", "generator"]
+
+SAMPLED_BY: dict[str, tuple[str, ...]] = {
+    "coopnets": ("generator", "descriptor"),
+    "dcgan": ("generator",),
+    "wgan": ("generator",),
+    "vae": ("generator",),
+    "descriptor": ("descriptor",),
+    "generator": ("generator",),
+}
+"""The networks of each method that samples come from, in the order in which they work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +72,52 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CriticConfig:
+    """Bottom-up ConvNet to one number: the discriminator of DCGAN, the critic of W-GAN."""
+
+    channels: tuple[int, ...] = (64, 128, 256, 512)
+    kernels: tuple[int, ...] = (4, 4, 4, 4)
+    strides: tuple[int, ...] = (2, 2, 2, 2)
+    norm: Literal["batch", "none"] = "batch"
+    """After every convolution but the first, and not at the top."""
+    slope: float = 0.2
+    """Negative slope of leaky_relu."""
+    init_std: float | None = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class WGANConfig:
+    """How W-GAN's critic is trained and kept Lipschitz."""
+
+    clip: float = 0.01
+    """c: every weight of the critic is kept in [-c, c]."""
+    gradient_penalty: float = 0.0
+    """Weight of the gradient penalty, which takes the place of clipping; 0 clips."""
+    critic_steps: int = 5
+    """Steps of the critic, each on a batch of its own, for one of the generator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAEConfig:
+    """The variational autoencoder's objective; the encoder mirrors the generator."""
+
+    kl_weight: float = 1.0
+    """Weight of the divergence of q(z|x) from N(0, I); 1 is the variational bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Where the chains of the descriptor alone begin."""
+
+    start: Literal["noise", "persistent"] = "noise"
+    """Uniform noise each time, or where earlier chains stopped."""
+    buffer: int = 10_000
+    """Persistent chains in all, of which an iteration goes on with ``chains``."""
+    restart: float = 0.05
+    """Part of the persistent chains that begins again at noise each time."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LangevinConfig:
     """Revision x <- x - delta^2/2 (x/s^2 - df/dx) + tau delta e (paper, equation of step D1)."""
 
@@ -98,13 +155,15 @@ class PosteriorConfig:
 class OptimizerConfig:
     """Optimiser of one network."""
 
-    kind: Literal["adam", "sgd"] = "adam"
-    """Adam, or stochastic gradient descent with momentum."""
+    kind: Literal["adam", "sgd", "rmsprop"] = "adam"
+    """Adam, stochastic gradient descent with momentum, or RMSprop."""
     lr: float = 1e-4
     beta1: float = 0.5
     beta2: float = 0.999
     momentum: float = 0.5
     """Of sgd; adam has beta1."""
+    alpha: float = 0.99
+    """Smoothing of rmsprop's second moment; adam has beta2."""
     weight_decay: float = 0.0
     """Added to the gradient, times the weight; biases and normalisation do not decay."""
     decay: float = 1.0
@@ -133,6 +192,9 @@ class Config:
 
     preset: str = "scene"
     """Settings to start from; ``coopnets presets`` lists them."""
+    method: Method = "coopnets"
+    """What is trained: both networks together, one of the two alone, or a system to compare with;
+    the preset's settings are turned into its own published recipe."""
     size: int = 64
     """Side of the square images."""
     image_channels: int = 3
@@ -140,10 +202,15 @@ class Config:
     """Centre crop before resizing (CelebA's convention is 108); None takes the largest square."""
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
     descriptor_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=0.01))
     generator_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-4))
+    critic_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=2e-4))
+    wgan: WGANConfig = field(default_factory=WGANConfig)
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    chain: ChainConfig = field(default_factory=ChainConfig)
     sigma: float = 0.3
     """Standard deviation of the generator's residual: x = g(z) + eps, eps ~ N(0, sigma^2 I)."""
     batch_size: int = 100
@@ -160,7 +227,7 @@ class Config:
     data_noise: float = 0.0
     """Standard deviation of the Gaussian noise added to the observed images."""
     ema: float = 0.0
-    """Decay of the moving average of both networks that samples are drawn from; 0 keeps none."""
+    """Decay of the moving average of the networks that samples are drawn from; 0 keeps none."""
     precision: Precision = "auto"
     """Arithmetic inside the networks; states, noise and updates are fp32 always. auto is bf16
     where the hardware has it."""

@@ -37,6 +37,11 @@ class Cooperation:
         processes: this process' device and place among the others.
     """
 
+    advice = (
+        "lower --langevin.delta or --descriptor-optimizer.lr, or try --energy-l2, --data-noise or "
+        "--descriptor.spectral-norm"
+    )
+
     def __init__(self, config: Config, processes: Processes) -> None:
         self.config, self.processes = config, processes
         device = processes.device
@@ -64,6 +69,8 @@ class Cooperation:
         chains = processes.share(config.chains, "chains")
         processes.share(config.batch_size, "images")
         self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
+        self.extras: dict[str, Tensor] = {}
+        self.images = config.batch_size
         self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
         self.step_scale = 1.0
         """Factor on the Langevin step and the descriptor's rate; each roll-back halves it."""

@@ -23,6 +23,35 @@ ENERGY_LIMIT = 300.0
 """Largest gap between mean f of data and of revisions, in units of dim(x) / s^2 (the order of
 |x|^2 / s^2, which f must balance). Healthy gaps are below 1."""
 
+CHAIN_LIMIT = 3.0
+"""Root mean square of the pixels of chains that start at noise. Images lie in [-1, 1]."""
+
+
+def examine_numbers(metrics: Mapping[str, float]) -> None:
+    """Pass an iteration whose numbers are all finite: all that can be asked of any method.
+
+    Raises:
+        Diverged: a value is not finite.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise Diverged(f"{name} is {value}")
+
+
+def examine_chains(metrics: Mapping[str, float]) -> None:
+    """Pass chains from noise that stayed where images are.
+
+    Args:
+        metrics: ``chain_rms``, the root mean square of their pixels; more are looked at for being
+            finite.
+
+    Raises:
+        Diverged: a value is not finite, or the chains left for good.
+    """
+    examine_numbers(metrics)
+    if metrics["chain_rms"] > CHAIN_LIMIT:
+        raise Diverged(f"chains have pixels of {metrics['chain_rms']:.2f}, over {CHAIN_LIMIT:g}")
+
 
 def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) -> None:
     """Pass a healthy revision.
@@ -37,9 +66,7 @@ def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) ->
     Raises:
         Diverged: a value is not finite, or beyond its limit.
     """
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise Diverged(f"{name} is {value}")
+    examine_numbers(metrics)
     displacement = metrics["displacement"]
     limit = DISPLACEMENT_LIMIT if iteration < SETTLED else SETTLED_LIMIT
     if displacement > limit:

@@ -14,11 +14,13 @@ from coopnets.processes import Processes
 
 @dataclass(frozen=True)
 class Iteration:
-    """What one iteration made, for the log and the pictures."""
+    """What one iteration made, for the log and for whoever looks on."""
 
     metrics: dict[str, float]
     x_hat: Tensor
+    """Where the samples began: the generator's proposals, or the starts of chains."""
     x_tilde: Tensor
+    """Finished samples; the same tensor where nothing revises them."""
 
 
 class Learner(Protocol):
@@ -30,14 +32,24 @@ class Learner(Protocol):
     averages: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
     memory: Memory
+    extras: dict[str, Tensor]
+    """What else the next iteration depends on, by name; changed in place only."""
+    images: int
+    """Observed images of an iteration, over all processes; a multiple of the batch size."""
     step_scale: float
+    """Factor on steps and rates; each roll-back halves it."""
+    advice: str
+    """What to change if roll-backs do not help."""
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One iteration on this process' observed images."""
         ...
 
-    def show(self, count: int) -> tuple[Tensor, Tensor]:
-        """Proposals and revisions for the pictures of a run: the same samples every time."""
+    def show(self, count: int) -> tuple[Tensor, ...]:
+        """Samples for the pictures of a run, the same ones every time.
+
+        Proposals and revisions, or the samples alone where nothing revises them.
+        """
         ...
 
 
@@ -55,6 +67,7 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
     if len(learner.memory.z):
         tensors["memory.z"] = learner.processes.gather(learner.memory.z, axis=1)
         tensors["memory.x"] = learner.processes.gather(learner.memory.x, axis=1)
+    tensors |= {f"extra.{name}": value for name, value in learner.extras.items()}
     return tensors
 
 
@@ -78,6 +91,8 @@ def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any
     if len(memory.z):
         memory.z.copy_(processes.mine(tensors["memory.z"].transpose(0, 1)).transpose(0, 1))
         memory.x.copy_(processes.mine(tensors["memory.x"].transpose(0, 1)).transpose(0, 1))
+    for name, value in learner.extras.items():
+        value.copy_(tensors[f"extra.{name}"])
     memory.written = numbers["remembered"]
     learner.step_scale = numbers["step_scale"]
 

@@ -1,22 +1,22 @@
-"""A trained pair of networks, to sample from, to save and to share."""
+"""Trained networks, to sample from, to save and to share."""
 
 import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from coopnets import checkpoint
 from coopnets.card import model_card
 from coopnets.chance import per_sample
-from coopnets.config import Config, Precision, from_dict, to_dict
+from coopnets.config import SAMPLED_BY, Config, Precision, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
 from coopnets.layout import arrange
@@ -31,7 +31,7 @@ WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safet
 
 
 class CoopNets:
-    """Descriptor and generator of one training, in evaluation mode.
+    """Descriptor and generator of one training, or the one its method has, in evaluation mode.
 
     Args:
         config: settings of the training.
@@ -53,15 +53,27 @@ class CoopNets:
         self.config, self.about, self.device = config, about or {}, _device(device)
         trained: Precision = "auto" if config.precision == "bf16" else "fp32"
         self.precision = resolve(precision or trained, self.device)
-        self.descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
-        self.generator = Generator(config.generator, config.size, config.image_channels)
-        for name, net in (("descriptor", self.descriptor), ("generator", self.generator)):
+        self.sources = SAMPLED_BY[config.method]
+        """Whose samples can be drawn: ``generator``, ``descriptor``, or one of the two."""
+        self.networks: dict[str, nn.Module] = {}
+        for name in self.sources:
+            net = self.networks[name] = _network(name, config)
             try:
                 net.load_state_dict(weights[name])
             except (KeyError, RuntimeError) as error:
                 raise RunError(f"the weights do not fit the {name} of these settings") from error
             net.requires_grad_(False).eval().to(self.device)
             arrange(net, config.layout)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """f; a RunError where the method has none."""
+        return cast(Descriptor, self._network("descriptor"))
+
+    @property
+    def generator(self) -> Generator:
+        """g; a RunError where the method has none."""
+        return cast(Generator, self._network("generator"))
 
     @classmethod
     def from_pretrained(
@@ -84,6 +96,7 @@ class CoopNets:
 
     def generate(self, n: int, *, seed: int = 0, first: int = 0, batch_size: int = 100) -> Tensor:
         """Proposals of the generator alone, (n, C, H, W) in [-1, 1], numbers ``first`` and on."""
+        self._network("generator")
         parts = self.stream(n, seed=seed, first=first, langevin_steps=0, batch_size=batch_size)
         return torch.cat([x_hat for x_hat, _ in parts])
 
@@ -97,6 +110,8 @@ class CoopNets:
         batch_size: int = 100,
     ) -> Tensor:
         """Proposals revised by the descriptor, (n, C, H, W), about [-1, 1].
+
+        Of a method with one network its samples: the generator's, or the descriptor's chains.
 
         Args:
             n: how many.
@@ -119,10 +134,21 @@ class CoopNets:
         langevin_steps: int | None = None,
         batch_size: int = 100,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs (proposed, revised) batch by batch, in constant memory."""
+        """Pairs (proposed, revised) batch by batch, in constant memory.
+
+        Without descriptor both are the generator's samples; without generator the first is noise.
+
+        Raises:
+            RunError: steps of revision are asked for, and there is no descriptor.
+        """
+        if langevin_steps:
+            self._network("descriptor")
+        c = self.config
         return samples(
-            self.descriptor, self.generator, self.config.langevin, self.config.generator.latent, n,
-            seed=seed, first=first, steps=langevin_steps, precision=self.precision,
+            cast(Descriptor | None, self.networks.get("descriptor")),
+            self.networks.get("generator"), c.langevin, c.generator.latent, n,
+            image=(c.image_channels, c.size, c.size), seed=seed, first=first,
+            steps=langevin_steps, precision=self.precision,
             step_scale=self.about.get("step_scale", 1.0), batch_size=batch_size,
             device=self.device,
         )  # fmt: skip
@@ -147,7 +173,11 @@ class CoopNets:
 
         Returns:
             (pairs, points, C, H, W), or (pairs, points, points, C, H, W) for the sphere.
+
+        Raises:
+            RunError: there is no generator, or steps are asked for without a descriptor.
         """
+        self._network("generator")
         ends = {"linear": 2, "sphere": 4}[kind]
         latent = self.config.generator.latent
         streams = per_sample(seed, 0, ends * pairs)
@@ -172,7 +202,7 @@ class CoopNets:
             return energy(self.descriptor(x), x, self.config.langevin.s)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write config.json, two safetensors files, samples.png and a model card."""
+        """Write config.json, a safetensors file for each network, samples.png and a model card."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         data = dict(self.about.get("data", {}))
@@ -181,10 +211,9 @@ class CoopNets:
         about = {**self.about, "data": data}
         content = {"coopnets": __version__, "config": to_dict(self.config), "about": about}
         (folder / "config.json").write_text(json.dumps(content, indent=1))
-        for net, file in ((self.descriptor, WEIGHTS["descriptor"]),
-                          (self.generator, WEIGHTS["generator"])):  # fmt: skip
+        for name, net in self.networks.items():
             state = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
-            save_file(state, folder / file)
+            save_file(state, folder / WEIGHTS[name])
         save_grid(grid(self.sample(64), 8), folder / "samples.png")
         (folder / "README.md").write_text(model_card(self.config, about))
         return folder
@@ -201,11 +230,26 @@ class CoopNets:
             self.save_pretrained(scratch)
             return str(api.upload_folder(repo_id=repo_id, folder_path=scratch))
 
+    def _network(self, name: str) -> nn.Module:
+        try:
+            return self.networks[name]
+        except KeyError:
+            raise RunError(
+                f"the method {self.config.method} has no {name}: its samples are those of its "
+                f"{self.sources[-1]}"
+            ) from None
+
     def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
         return refine(
             self.descriptor, x, self.config.langevin, noise=noise, steps=steps,
             step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
         )  # fmt: skip
+
+
+def _network(name: str, config: Config) -> nn.Module:
+    if name == "descriptor":
+        return Descriptor(config.descriptor, config.size, config.image_channels)
+    return Generator(config.generator, config.size, config.image_channels)
 
 
 def _device(named: torch.device | str) -> torch.device:
@@ -238,7 +282,7 @@ def _from_run(folder: RunFolder) -> tuple[Config, dict[str, Any], dict[str, Any]
             for k, v in tensors.items()
             if k.startswith(f"{kind}.{name}.")
         }
-        for name in WEIGHTS
+        for name in SAMPLED_BY[config.method]
     }
     metrics = [m for m in folder.metrics() if "event" not in m]
     state = found[0].state
@@ -254,7 +298,8 @@ def _from_export(folder: Path) -> tuple[Config, dict[str, Any], dict[str, Any]]:
     try:
         content = json.loads((folder / "config.json").read_text())
         config: Config = from_dict(Config, content["config"])
-        weights = {name: load_file(folder / file) for name, file in WEIGHTS.items()}
+        names = SAMPLED_BY[config.method]
+        weights = {name: load_file(folder / WEIGHTS[name]) for name in names}
         about: dict[str, Any] = content["about"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RunError(f"{folder} holds no run and no saved model ({error})") from error

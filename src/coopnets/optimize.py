@@ -1,14 +1,15 @@
 """One synchronised optimiser step of a network, as its settings say.
 
-Adam, or the authors' Matlab recipe: stochastic gradient descent with momentum in which each
-layer has a rate of its own, and each tensor's gradient is bounded by its largest entry.
+Adam; RMSprop, which W-GAN is trained with; or the authors' Matlab recipe: stochastic gradient
+descent with momentum in which each layer has a rate of its own, and each tensor's gradient is
+bounded by its largest entry.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, Optimizer, RMSprop
 
 from coopnets.config import OptimizerConfig
 from coopnets.models import evaluating
@@ -34,6 +35,8 @@ def make_optimizer(net: nn.Module, settings: OptimizerConfig) -> Optimizer:
     ]
     if settings.kind == "sgd":
         return SGD(made, settings.lr, settings.momentum, fused=True)
+    if settings.kind == "rmsprop":
+        return RMSprop(made, settings.lr, settings.alpha)
     return Adam(made, settings.lr, (settings.beta1, settings.beta2), fused=True)
 
 

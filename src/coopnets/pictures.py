@@ -18,12 +18,12 @@ def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
     return picture
 
 
-def triptych(data: Tensor, proposed: Tensor, revised: Tensor) -> Tensor:
-    """data | proposed | revised, each a square grid of the same number of images."""
-    columns = round(len(proposed) ** 0.5)
-    panels = [grid(part, columns) for part in (data, proposed, revised)]
-    gap = torch.full((panels[0].shape[0], panels[0].shape[1], 12), 255, dtype=torch.uint8)
-    return torch.cat([panels[0], gap, panels[1], gap, panels[2]], 2)
+def side_by_side(*parts: Tensor) -> Tensor:
+    """Square grids of the same number of images: data | proposed | revised, or data | samples."""
+    columns = round(len(parts[0]) ** 0.5)
+    first, *others = [grid(part, columns) for part in parts]
+    gap = torch.full((first.shape[0], first.shape[1], 12), 255, dtype=torch.uint8)
+    return torch.cat([first, *(panel for other in others for panel in (gap, other))], 2)
 
 
 def to_image(pixels: Tensor) -> Image.Image:

@@ -16,6 +16,25 @@ PLAIN_EVERY = 30.0
 """Seconds between plain lines."""
 
 
+SHOWN = {
+    "langevin_share": "Langevin {:.0%}",
+    "f_data": "f data {:.3g}",
+    "f_revised": "f revised {:.3g}",
+    "displacement": "displacement {:.3f}",
+    "distance": "distance {:.3g}",
+    "d_data": "D(data) {:.2f}",
+    "d_generated": "D(generated) {:.2f}",
+    "critic_loss": "critic {:.3g}",
+    "generator_loss": "generator {:.3g}",
+    "bound": "bound {:.4g}",
+    "kl": "KL {:.3g}",
+    "reconstruction_error": "error {:.4g}",
+    "residual": "residual {:.3f}",
+    "latent_rms": "latent {:.2f}",
+}
+"""Numbers of the log that a line shows where a method has them."""
+
+
 class Reporter(Protocol):
     """Shows the log as it is made."""
 
@@ -38,13 +57,14 @@ def reporter(budget: Budget, console: Console | None = None) -> Iterator[Reporte
 
 
 def describe(metrics: dict[str, Any], budget: Budget) -> str:
-    """One line: iteration, rate, time left, share in Langevin, energies, displacement."""
-    return (
-        f"iteration {metrics['iteration']:,}  {metrics['images_per_second']:.0f} images/s  "
-        f"{_left(metrics, budget)}  Langevin {metrics['langevin_share']:.0%}  "
-        f"f data {metrics['f_data']:.3g}  f revised {metrics['f_revised']:.3g}  "
-        f"displacement {metrics['displacement']:.3f}"
-    )
+    """One line: iteration, rate, time left, share in Langevin, and the method's own numbers."""
+    told = [
+        f"iteration {metrics['iteration']:,}",
+        f"{metrics['images_per_second']:.0f} images/s",
+        _left(metrics, budget),
+    ]
+    told += [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
+    return "  ".join(told)
 
 
 def done(metrics: dict[str, Any], budget: Budget) -> float:

@@ -1,11 +1,11 @@
-"""Ancestral sampling by the generator, and revision by the descriptor.
+"""Ancestral sampling by the generator, and revision by the descriptor; or one of the two alone.
 
-Sample i is made from a random stream of its own, named by the seed and i: its latent vector
-first, then the noise of its chain. So it does not depend on how many samples are drawn, nor
-in what batches, up to the rounding of the arithmetic.
+Sample i is made from a random stream of its own, named by the seed and i: its latent vector (or
+the noise that its chain starts at) first, then the noise of its chain. So it does not depend on
+how many samples are drawn, nor in what batches, up to the rounding of the arithmetic.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,9 +72,17 @@ def latents(streams: list[torch.Generator], latent: int, device: torch.device) -
     return torch.stack([torch.randn(latent, generator=s) for s in streams]).to(device)
 
 
+def uniform_noise(
+    streams: list[torch.Generator], image: Sequence[int], device: torch.device
+) -> Tensor:
+    """Where chains without generator start: (B, C, H, W) in [-1, 1], row i from stream i."""
+    rows = [2 * torch.rand(tuple(image), generator=s) - 1 for s in streams]
+    return torch.stack(rows).to(device)
+
+
 def samples(
-    f: Descriptor,
-    g: nn.Module,
+    f: Descriptor | None,
+    g: nn.Module | None,
     langevin: LangevinConfig,
     latent: int,
     n: int,
@@ -86,8 +94,24 @@ def samples(
     precision: str = "fp32",
     batch_size: int = 100,
     device: torch.device | str = "cpu",
+    image: Sequence[int] = (),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Samples ``first`` to ``first + n - 1`` of a seed, batch by batch, in constant memory.
+
+    Args:
+        f: descriptor; without one, proposals are not revised.
+        g: generator; without one, chains start at uniform noise.
+        langevin: settings of the revision.
+        latent: length of z.
+        n: how many.
+        seed: names the samples together with their number.
+        first: number of the first one.
+        steps: overrides the configured number of steps.
+        step_scale: factor on the step size that the guard found necessary in training.
+        precision: arithmetic inside the networks.
+        batch_size: how many at a time.
+        device: where the networks are.
+        image: (C, H, W), needed where there is no generator.
 
     Yields:
         Proposals and revisions, (B, C, H, W) each. With ``steps=0`` they are the same.
@@ -96,7 +120,13 @@ def samples(
     for start in range(0, n, batch_size):
         count = min(batch_size, n - start)
         streams = per_sample(seed, first + start, count)
-        x_hat = propose(g, latents(streams, latent, device), precision)
+        if g is None:
+            x_hat = uniform_noise(streams, image, device)
+        else:
+            x_hat = propose(g, latents(streams, latent, device), precision)
+        if f is None:
+            yield x_hat, x_hat
+            continue
         x_tilde = refine(
             f, x_hat, langevin, noise=each_its_own(streams, device), steps=steps,
             step_scale=step_scale, precision=precision,

@@ -12,13 +12,14 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from coopnets import checkpoint
 from coopnets.data import ImageData, batch_indices
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import Learner, restore, state_numbers, state_tensors
-from coopnets.pictures import save_grid, triptych
+from coopnets.pictures import save_grid, side_by_side
 from coopnets.runfolder import RunFolder
 
 TRIES = 5
@@ -110,9 +111,8 @@ def train(
 
 
 def _iterate(learner: Learner, data: ImageData, progress: Progress, began: float) -> None:
-    t, config = progress.iteration, learner.config
-    indices = batch_indices(len(data), config.batch_size, t, config.seed)
-    x = data.batch(learner.processes.mine(indices)).to(learner.processes.device)
+    t = progress.iteration
+    x = data.batch(_mine(learner, len(data), t)).to(learner.processes.device)
     metrics = learner.iterate(x, t, progress.attempt).metrics
     elapsed = time.perf_counter() - began
     progress.iteration += 1
@@ -120,6 +120,18 @@ def _iterate(learner: Learner, data: ImageData, progress: Progress, began: float
     progress.window.append({**metrics, "seconds_all": elapsed})
     if progress.tries and progress.iteration > progress.diverged_at + HEALTHY:
         progress.tries = 0
+
+
+def _mine(learner: Learner, count: int, t: int) -> Tensor:
+    """This process' images of iteration t: its part of each of the batches."""
+    batch, seed = learner.config.batch_size, learner.config.seed
+    batches = learner.images // batch
+    return torch.cat(
+        [
+            learner.processes.mine(batch_indices(count, batch, t * batches + i, seed))
+            for i in range(batches)
+        ]
+    )
 
 
 def _spent(progress: Progress, budget: Budget) -> bool:
@@ -131,8 +143,9 @@ def _spent(progress: Progress, budget: Budget) -> bool:
 def _log(learner: Learner, folder: RunFolder, progress: Progress, watch: Watch) -> None:
     window, progress.window = progress.window, []
     line = {k: sum(m[k] for m in window) / len(window) for k in window[-1]}
-    line["images_per_second"] = learner.config.batch_size / line["seconds_all"]
-    line["langevin_share"] = line.get("seconds_d1", 0.0) / line["seconds_all"]
+    line["images_per_second"] = learner.images / line["seconds_all"]
+    if "seconds_d1" in line:
+        line["langevin_share"] = line["seconds_d1"] / line["seconds_all"]
     line = {"iteration": progress.iteration, "seconds": progress.seconds, **line}
     line = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in line.items()}
     if learner.processes.first:
@@ -154,18 +167,18 @@ def _save(learner: Learner, data: ImageData, folder: RunFolder, progress: Progre
 
 
 def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: int) -> None:
-    """Write data | proposed | revised.
+    """Write data | proposed | revised, or data | samples.
 
     Raises:
         Diverged: there is a value that is not finite.
     """
-    x_hat, x_tilde = learner.show(PICTURES)
-    if not (torch.isfinite(x_hat).all() and torch.isfinite(x_tilde).all()):
+    parts = [x.cpu() for x in learner.show(PICTURES)]
+    if not all(bool(torch.isfinite(x).all()) for x in parts):
         raise Diverged("the samples are not finite")
     if not learner.processes.first:
         return
     shown = data.batch(batch_indices(len(data), PICTURES, 0, learner.config.seed))
-    save_grid(triptych(shown, x_hat.cpu(), x_tilde.cpu()), folder.grids / f"{iteration:08d}.png")
+    save_grid(side_by_side(shown, *parts), folder.grids / f"{iteration:08d}.png")
 
 
 def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:
@@ -216,9 +229,8 @@ def _roll_back(
             folder.append_metrics(event)
         raise DivergenceError(
             f"training diverged {tries} times near iteration {progress.iteration} ({what}) even "
-            f"with {learner.step_scale:g} of the step size: lower --langevin.delta or "
-            "--descriptor-optimizer.lr, or try --energy-l2, --data-noise or "
-            "--descriptor.spectral-norm; the last good checkpoints are kept"
+            f"with {learner.step_scale:g} of the step size: {learner.advice}; the last good "
+            "checkpoints are kept"
         )
     found = checkpoint.whole(folder.checkpoints)
     learner.processes.wait()  # all have looked before the first deletes

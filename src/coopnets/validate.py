@@ -11,13 +11,17 @@ AT_LEAST: dict[str, float] = {
     "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,
     "descriptor_optimizer.weight_decay": 0, "generator_optimizer.weight_decay": 0,
     "descriptor_optimizer.momentum": 0, "generator_optimizer.momentum": 0,
+    "critic_optimizer.decay_every": 1, "critic_optimizer.weight_decay": 0,
+    "critic_optimizer.momentum": 0, "wgan.gradient_penalty": 0, "wgan.critic_steps": 1,
+    "vae.kl_weight": 0, "chain.buffer": 1, "chain.restart": 0,
 }  # fmt: skip
 POSITIVE = (
     "sigma", "crop", "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
     "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
     "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
-    "generator_optimizer.cap", "descriptor.init_std",
-    "generator.init_std",
+    "generator_optimizer.cap", "descriptor.init_std", "generator.init_std",
+    "critic_optimizer.lr", "critic_optimizer.clip", "critic_optimizer.cap", "critic.init_std",
+    "wgan.clip",
 )  # fmt: skip
 """Fields above 0, unless None."""
 
@@ -36,7 +40,8 @@ def validate(config: Config) -> None:
         if values[name] is not None and not values[name] > 0:
             raise CoopNetsError(f"{_flag(name)} is {values[name]}: it must be above 0")
     for name in ("descriptor.channels", "descriptor.kernels", "descriptor.strides",
-                 "generator.channels", "generator.kernels"):  # fmt: skip
+                 "generator.channels", "generator.kernels", "critic.channels",
+                 "critic.kernels", "critic.strides"):  # fmt: skip
         if not values[name] or min(values[name]) < 1:
             raise CoopNetsError(f"{_flag(name)} must be numbers of at least 1")
     if config.ema >= 1:
@@ -45,6 +50,21 @@ def validate(config: Config) -> None:
         raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
     if config.teaching and not config.memory:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
+    _validate_method(config)
+
+
+def _validate_method(config: Config) -> None:
+    """What only one of the methods has to fear."""
+    if config.method == "wgan" and config.wgan.gradient_penalty and config.critic.norm == "batch":
+        raise CoopNetsError(
+            "--wgan.gradient-penalty is a matter of each image alone: add --critic.norm none"
+        )
+    if config.method != "descriptor" or config.chain.start == "noise":
+        return
+    if config.chain.restart > 1:
+        raise CoopNetsError(f"--chain.restart is {config.chain.restart}: it must be at most 1")
+    if config.chain.buffer < config.chains:
+        raise CoopNetsError("--chain.buffer must be at least --chains")
 
 
 def _flag(name: str) -> str:

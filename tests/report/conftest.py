@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from coopnets.config import to_dict
-from coopnets.pictures import save_grid, triptych
+from coopnets.pictures import save_grid, side_by_side
 from coopnets.presets import preset
 from coopnets.runfolder import RunFolder
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Callable[..., RunFolder]:
         folder.metrics_file.write_text("".join(json.dumps(m) + "\n" for m in lines))
         for iteration in grids:
             parts = [torch.rand(4, 1, 28, 28) * 2 - 1 for _ in range(3)]
-            save_grid(triptych(*parts), folder.grids / f"{iteration:08d}.png")
+            save_grid(side_by_side(*parts), folder.grids / f"{iteration:08d}.png")
         return folder
 
     return make

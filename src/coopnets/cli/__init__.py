@@ -1,4 +1,4 @@
-"""The command line: ``coopnets train | sample | interpolate | info | report | presets``."""
+"""The command line: ``coopnets train | sample | interpolate | evaluate | info | ...``."""
 
 import os
 import sys
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 import tyro
 
+from coopnets.allocator import keep_memory
+from coopnets.cli.evaluate import evaluate
 from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
 from coopnets.cli.train import train_command
@@ -27,11 +29,13 @@ Shell completion: coopnets --tyro-print-completion bash (or zsh, tcsh)."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code: 0 done, 1 a known error, 2 bad usage, 130 Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    keep_memory()
     try:
         commands: dict[str, Callable[..., int]] = {
             "train": train_command(arguments),
             "sample": sample,
             "interpolate": interpolate,
+            "evaluate": evaluate,
             "info": info,
             "report": report,
             "presets": presets,

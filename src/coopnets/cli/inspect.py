@@ -7,6 +7,7 @@ import tyro
 
 from coopnets import checkpoint
 from coopnets.config import flatten, to_dict
+from coopnets.methods import concerns, recipe
 from coopnets.presets import ABOUT, PRESETS, preset
 from coopnets.runfolder import RunFolder
 
@@ -38,15 +39,19 @@ def info(run: tyro.conf.Positional[Path], /, json: bool = False) -> int:
         print(json_module.dumps(told))
         return 0
     data = described["data"]
-    print(f"run        {run}, preset {config.preset}")
+    print(f"run        {run}, preset {config.preset}, method {config.method}")
     print(f"data       {data['source']}, split {data['split']}, {data['images']:,} images")
     print(f"trained    {told['iteration']:,} iterations, {told['seconds'] / 60:.1f} minutes")
     for key, value in told["metrics"].items():
         print(f"  {key:20} {value:g}")
     for event in told["events"]:
         print(f"event      {event['event']} at {event['iteration']}: {event['what']}")
-    changed = dict(flatten(PRESETS[config.preset])) if config.preset in PRESETS else {}
+    changed = {}
+    if config.preset in PRESETS:
+        changed = dict(flatten(recipe(PRESETS[config.preset], config.method)))
     for key, value in flatten(config):
+        if not concerns(key, config.method):
+            continue
         mark = "" if changed.get(key, value) == value else f"   (preset: {changed[key]})"
         print(f"  {key:32} {value}{mark}")
     return 0
@@ -82,5 +87,6 @@ def presets(name: tyro.conf.Positional[str | None] = None, /, json: bool = False
             print(f"{key:16} {about}")
     else:
         for key, value in flatten(preset(name)):
-            print(f"{key:32} {value}")
+            if concerns(key, "coopnets"):
+                print(f"{key:32} {value}")
     return 0

@@ -23,7 +23,7 @@ def sample(
     /,
     out: Path,
     number: Number = 64,
-    source: Literal["descriptor", "generator"] = "descriptor",
+    source: Literal["descriptor", "generator"] | None = None,
     langevin_steps: int | None = None,
     seed: int = 0,
     first: int = 0,
@@ -31,7 +31,7 @@ def sample(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Draw samples from a trained pair.
+    """Draw samples from a trained pair, or from what another method trained.
 
     Sample i depends on the seed and on i alone. Any number streams in constant memory into a
     folder or a .npz file.
@@ -41,7 +41,8 @@ def sample(
         out: grid.png (one picture), samples.npz (uint8, N x C x H x W, under "images"), or a
             folder (one PNG each).
         number: how many.
-        source: the descriptor's revised samples, or the generator's proposals alone.
+        source: the descriptor's revised samples, or the generator's proposals alone; by default
+            the descriptor's if the run has one.
         langevin_steps: steps of revision; by default what the run says.
         seed: names the samples together with their number.
         first: number of the first sample.
@@ -55,13 +56,18 @@ def sample(
         )
     model = CoopNets.from_pretrained(run, device)
     began = time.perf_counter()
+    chosen = source or model.sources[-1]
+    if chosen not in model.sources:
+        raise CoopNetsError(
+            f"the method {model.config.method} has no {chosen}: leave out --source"
+        )
     steps = 0 if source == "generator" else langevin_steps
     parts = model.stream(
         number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size
     )
-    chosen: Iterator[Tensor] = (x[source == "descriptor"] for x in parts)
-    write_samples(chosen, number, out, first)
-    told = {"out": str(out), "number": number, "source": source, "seed": seed,
+    images: Iterator[Tensor] = (x[chosen == "descriptor"] for x in parts)
+    write_samples(images, number, out, first)
+    told = {"out": str(out), "number": number, "source": chosen, "seed": seed,
             "seconds": round(time.perf_counter() - began, 2)}  # fmt: skip
     _tell(told, json)
     return 0

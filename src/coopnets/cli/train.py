@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import tyro
 
 from coopnets.config import Config
-from coopnets.cooperate import Cooperation
 from coopnets.data import open_images
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
 from coopnets.layout import resolve_layout
 from coopnets.machine import describe_machine
+from coopnets.methods import build, recipe
 from coopnets.precision import resolve
 from coopnets.presets import preset
 from coopnets.processes import Processes
@@ -50,8 +50,8 @@ def seconds(text: str) -> float:
 
 
 def train_command(arguments: Sequence[str]) -> Callable[..., int]:
-    """The command, its defaults being those of the preset that ``arguments`` name."""
-    chosen = preset(_preset_name(arguments))
+    """The command, its defaults being those of the preset and method that ``arguments`` name."""
+    chosen = recipe(preset(_preset_name(arguments)), _named("--method", arguments) or "coopnets")
 
     def command(
         data: tyro.conf.Positional[str],
@@ -68,7 +68,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
         tracker: str | None = None,
         config: Annotated[Config, tyro.conf.arg(name="")] = chosen,
     ) -> int:
-        """Train a descriptor and a generator together on images.
+        """Train a descriptor and a generator together on images, or another --method.
 
         Repeating a command goes on from where the run stands. Any setting of the preset can
         be changed, for instance --langevin.steps 15 --descriptor-optimizer.lr 0.005.
@@ -86,7 +86,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             fresh: delete the run that is there and start over.
             checkpoint_every: iterations between checkpoints and pictures.
             tracker: also log to tensorboard, wandb or another tracker of Accelerate.
-            config: the preset's settings.
+            config: the preset's settings, as the method uses them.
         """
         if max_time is None and steps is None:
             raise CoopNetsError("say how long to train: --max-time 20m or --steps 2000")
@@ -128,7 +128,8 @@ def run_training(
             split=source["split"], limit=source["limit"], data_dir=source["data_dir"],
             strict=strict, say=print if processes.first else lambda _: None,
         )  # fmt: skip
-    learner = build(config, processes)
+    with blaming_the_settings():
+        learner = build(config, processes, len(images))
     if not processes.first:
         processes.wait()
         train(learner, images, folder, budget)
@@ -169,16 +170,6 @@ def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> 
         return replace(config, layout=resolve_layout(config, processes))
 
 
-def build(config: Config, processes: Processes) -> Cooperation:
-    """The learner of a configuration.
-
-    Raises:
-        RunError: the settings do not fit together.
-    """
-    with blaming_the_settings():
-        return Cooperation(config, processes)
-
-
 @contextmanager
 def blaming_the_settings() -> Iterator[None]:
     """Say in one line that the settings make no network, if they do not."""
@@ -190,12 +181,20 @@ def blaming_the_settings() -> Iterator[None]:
         raise RunError(f"these settings make no network: {error}") from error
 
 
-def _preset_name(arguments: Sequence[str]) -> str:
+def _named(option: str, arguments: Sequence[str]) -> str | None:
+    """The value of an option, looked at before the options are known; the last one counts."""
+    found = None
     for i, word in enumerate(arguments):
-        if word == "--preset" and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if word.startswith("--preset="):
-            return word.split("=", 1)[1]
+        if word == option and i + 1 < len(arguments):
+            found = arguments[i + 1]
+        if word.startswith(f"{option}="):
+            found = word.split("=", 1)[1]
+    return found
+
+
+def _preset_name(arguments: Sequence[str]) -> str:
+    if named := _named("--preset", arguments):
+        return named
     words = list(arguments[arguments.index("train") + 1 :]) if "train" in arguments else []
     flags = {i + 1 for i, word in enumerate(words) if word.startswith("--") and "=" not in word}
     plain = [word for i, word in enumerate(words) if word[0:1] != "-" and i not in flags]

@@ -1,7 +1,9 @@
-"""The two networks."""
+"""The networks."""
 
+from coopnets.models.critic import Critic
 from coopnets.models.descriptor import Descriptor, energy
+from coopnets.models.encoder import Encoder
 from coopnets.models.generator import Generator
 from coopnets.models.mode import evaluating, frozen
 
-__all__ = ["Descriptor", "Generator", "energy", "evaluating", "frozen"]
+__all__ = ["Critic", "Descriptor", "Encoder", "Generator", "energy", "evaluating", "frozen"]

@@ -1,0 +1,189 @@
+"""``coopnets evaluate``."""
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from coopnets.data import ImageData, open_images
+from coopnets.data.splits import canonical
+from coopnets.errors import CoopNetsError
+from coopnets.model import CoopNets
+
+if TYPE_CHECKING:  # loaded when the command runs, not for --help
+    from coopnets.evaluate.evaluate import Judge
+
+SMALLEST = 10  # the Inception score's ten splits need an image each
+
+
+def evaluate(
+    run: tyro.conf.Positional[str],
+    /,
+    data: str,
+    split: str = "test",
+    samples: int = 10_000,
+    features: str = "inception",
+    inception_weights: Path | None = None,
+    parzen: bool = False,
+    classifier: bool = False,
+    langevin_steps: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    data_dir: Path | None = None,
+    batch_size: int = 100,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Score a trained pair against real images: generator and descriptor side by side.
+
+    Frechet distance, kernel distance (KID), Inception score, precision and recall. Only the
+    official Inception network gives a FID; other features give a distance of their own name.
+    The records are added to evaluation.json in the run folder.
+
+    Args:
+        run: a run folder, a saved model, or a hub id.
+        data: real images: a name, a folder or zip, Parquet, hf:owner/name, or an array.
+        split: part of the data to compare with.
+        samples: how many to draw from each.
+        features: inception, efficientnet-lite0 (from a pip package, no download), or the file
+            of a saved classifier.
+        inception_weights: file of the official Inception weights; by default the cache of
+            torch.hub. Its checksum is verified.
+        parzen: also the Parzen window's log-likelihood of the split, for digits, as published
+            and clean; needs the split train.
+        classifier: also train a digit classifier once, and let it label the samples; needs
+            labels and the split train.
+        langevin_steps: steps of revision; by default what the run says.
+        seed: names the samples.
+        limit: use only this many of the real images.
+        data_dir: where named data sets are downloaded to.
+        batch_size: samples drawn at a time.
+        device: cpu, cuda, ...; auto takes an accelerator if there is one.
+        json: print one line of JSON.
+    """
+    from coopnets.evaluate import append_records, open_extractor, read_records
+    from coopnets.evaluate import evaluate as compute
+
+    if samples < SMALLEST or batch_size < 1 or (langevin_steps or 0) < 0:
+        raise CoopNetsError(
+            f"--samples must be at least {SMALLEST}, --batch-size at least 1, --langevin-steps "
+            "at least 0"
+        )
+    if (parzen or classifier) and canonical(split) == "train":
+        raise CoopNetsError("--parzen and --classifier learn on train: give another --split")
+    model = CoopNets.from_pretrained(run, device)
+    folder = Path(run)
+    if folder.is_dir():
+        read_records(folder)  # what stands in the way is said before the work, not after
+    extractor = open_extractor(features, weights=inception_weights, device=model.device)
+    real = _open(model, data, split, limit, data_dir)
+    train = _open(model, data, "train", None, data_dir) if parzen or classifier else None
+    judge = None
+    if train is not None and classifier:
+        test = real if limit is None else _open(model, data, split, None, data_dir)
+        judge = _judge(train, test, data_dir, model)
+    records = compute(
+        model, real, extractor, samples=samples, langevin_steps=langevin_steps, seed=seed,
+        batch_size=batch_size, train=train, parzen=parzen, judge=judge, say=_say,
+    )  # fmt: skip
+    stored = append_records(folder, records) if folder.is_dir() else None
+    if json:
+        print(json_module.dumps(records))
+        return 0
+    _show(records, stored)
+    return 0
+
+
+def _open(
+    model: CoopNets, data: str, split: str, limit: int | None, data_dir: Path | None
+) -> ImageData:
+    """Real images as the model was trained on: size, channels and crop."""
+    config = model.config
+    return open_images(
+        data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
+        limit=limit, data_dir=data_dir, say=_say,
+    )  # fmt: skip
+
+
+def _judge(train: ImageData, test: ImageData, data_dir: Path | None, model: CoopNets) -> "Judge":
+    from coopnets.evaluate.classifier import cached_classifier
+    from coopnets.evaluate.evaluate import Judge
+    from coopnets.evaluate.features import classifier_features
+
+    found, accuracy, file = cached_classifier(
+        train, test, data_dir=data_dir, device=model.device, say=_say
+    )
+    return Judge(classifier_features(found, "classifier", file.stem, model.device), accuracy)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
+    """The tables, what they depend on, and the warnings."""
+    first = records[0]
+    print(f"data       {first['data']}, split {first['split']}, {first['n_real']:,} images")
+    print(
+        f"samples    {first['n_generated']:,} of seed {first['seed']}, iteration "
+        f"{first['iteration']}"
+    )
+    print(f"features   {first['extractor']}, {first['resize']}")
+    print(f"code       coopnets {first['coopnets']}, commit {first['commit'] or 'unknown'}")
+    for cells in (_scores, _digits):
+        _table({r["source"]: cells(r) for r in records})
+    for record in (r for r in records if "classifier" in r):
+        shares = " ".join(f"{100 * share:.1f}" for share in record["classifier"]["histogram"])
+        print(f"classes    {record['source']}, in %: {shares}")
+    for warning in dict.fromkeys(w for r in records for w in r["warnings"]):
+        print(f"warning    {warning}")
+    print(f"{first['seconds']:.1f} s" + (f", stored in {stored}" if stored else ""))
+
+
+def _table(rows: dict[str, dict[str, str]]) -> None:
+    """One row for each source; nothing if there is nothing to show."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = list(next(iter(rows.values())))
+    if not columns:
+        return
+    table = Table(box=SIMPLE)
+    table.add_column("", no_wrap=True)
+    for name in columns:  # headings may be folded to fit the terminal, numbers may not
+        lines = [line for cells in rows.values() for line in cells[name].split("\n")]
+        widest = max(len(line) for line in lines)
+        table.add_column(name, justify="right", overflow="fold", min_width=widest)
+    for source, cells in rows.items():
+        table.add_row(source, *cells.values())
+    Console().print(table)
+
+
+def _scores(record: dict[str, Any]) -> dict[str, str]:
+    """The scores as text, spreads below their means."""
+    from coopnets.evaluate.scores import SPREAD
+
+    scores = record["scores"]
+    cells = {"steps": str(record["langevin_steps"])}
+    for name, value in scores.items():
+        if not name.endswith(SPREAD):
+            spread = scores.get(name + SPREAD)
+            cells[name] = f"{value:.4g}" + ("" if spread is None else f"\n± {spread:.2g}")
+    return cells
+
+
+def _digits(record: dict[str, Any]) -> dict[str, str]:
+    """What was measured for digits alone, as text; empty if nothing was."""
+    cells = {}
+    for protocol, found in record.get("parzen", {}).items():
+        value, error = found["log_likelihood"], found["standard_error"]
+        cells[f"Parzen {protocol} (nats)"] = f"{value:.1f}\n± {error:.1f}"
+        cells[f"sigma {protocol}"] = f"{found['sigma']:.3g}"
+    if judged := record.get("classifier"):
+        cells["classes above 1 %"] = str(judged["classes_present"])
+        cells["confidence"] = f"{judged['confidence']:.3f}"
+        cells["FD (classifier)"] = f"{judged['frechet_distance']:.4g}"
+    return cells
