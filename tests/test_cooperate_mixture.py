@@ -63,7 +63,7 @@ def test_modes_weights_and_spread_are_recovered(seed: int) -> None:
     for t in range(STEPS):
         learner.iterate(mixture(config.batch_size, generator), t)
     f, g = learner.averages["descriptor"], learner.averages["generator"]
-    drawn = list(samples(f, g, config.langevin, 4, 4000, seed=1, batch_size=2000))
+    drawn = list(samples(f, g, config.langevin, 4000, seed=1, batch_size=2000))
     revised = torch.cat([x_tilde for _, x_tilde in drawn]).flatten(1)
     proposed = torch.cat([x_hat for x_hat, _ in drawn]).flatten(1)
 

@@ -27,7 +27,7 @@ SAMPLED_BY: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptorConfig:
-    """Bottom-up ConvNet f(x), the sum of ``outputs`` numbers."""
+    """Bottom-up ConvNet f(x), the sum of ``outputs`` numbers (at each position, of a texture)."""
 
     channels: tuple[int, ...] = (64, 128, 256)
     """Output channels of each convolution."""
@@ -40,6 +40,9 @@ class DescriptorConfig:
     outputs: int = 100
     """K: f is the plain sum of K linear outputs. Under Adam the summed unit learns K times as
     fast as its rate says, so K sets the effective rate of the top layer."""
+    top: Literal["dense", "map", "none"] = "dense"
+    """What follows the convolutions: a dense layer to K outputs; or, for pictures of any size, K
+    outputs at every position, all summed; or nothing, and the last map itself is summed."""
     activation: Literal["leaky_relu", "relu", "silu"] = "leaky_relu"
     slope: float = 0.2
     """Negative slope of leaky_relu."""
@@ -51,14 +54,21 @@ class DescriptorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """Top-down ConvNet g(z): a dense layer to the smallest map, then doublings up to the image."""
+    """Top-down ConvNet g(z): a dense layer to the smallest map, then doublings up to the image;
+    or doublings alone, from a map of latent numbers."""
 
     latent: int = 100
-    """Length of z ~ N(0, I)."""
+    """Length of z ~ N(0, I), or numbers at each position of a latent map."""
+    start: Literal["vector", "map"] = "vector"
+    """z is a vector, or a map that grows with the picture, whose every part is made alike."""
+    border: Literal["zero", "cut"] = "zero"
+    """Beyond its border a latent map is zero; or it is drawn larger and what zeros have reached is
+    cut off, so that a picture's edge is made as its middle is."""
     channels: tuple[int, ...] = (512, 256, 128, 64)
     """Channels of each hidden map, smallest map first; each further map is twice as wide."""
     kernels: tuple[int, ...] = (5, 5, 5, 5)
-    """Kernel side of each transposed convolution, the last one giving the image."""
+    """Kernel side of each transposed convolution, the last one giving the image; from a latent
+    map there is one more, as the first map is doubled too."""
     norm: Literal["batch", "none"] = "batch"
     """Batch statistics while training; running statistics whenever samples are drawn, so that
     a sample never depends on its neighbours."""
@@ -200,6 +210,9 @@ class Config:
     image_channels: int = 3
     crop: int | None = None
     """Centre crop before resizing (CelebA's convention is 108); None takes the largest square."""
+    windows: bool = False
+    """Observed images are windows of this size at random places of pictures that are not resized
+    (one picture is enough), instead of whole pictures resized to it."""
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)

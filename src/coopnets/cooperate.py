@@ -59,7 +59,7 @@ class Cooperation:
         image = (config.image_channels, config.size, config.size)
         examples = {
             "descriptor": torch.zeros(1, *image, device=device),
-            "generator": torch.zeros(1, config.generator.latent, device=device),
+            "generator": torch.zeros(1, *self.g.latent_shape, device=device),
         }
         self.positions = {
             name: output_positions(net, examples[name])
@@ -68,7 +68,7 @@ class Cooperation:
         }
         chains = processes.share(config.chains, "chains")
         processes.share(config.batch_size, "images")
-        self.memory = Memory(config.memory, chains, config.generator.latent, image, device)
+        self.memory = Memory(config.memory, chains, self.g.latent_shape, image, device)
         self.extras: dict[str, Tensor] = {}
         self.images = config.batch_size
         self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
@@ -92,7 +92,7 @@ class Cooperation:
             x = x + c.data_noise * draws.like(x)
 
         # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I).
-        z = draws.normal(c.chains, c.generator.latent)
+        z = draws.normal(c.chains, *g.latent_shape)
         with torch.no_grad(), self.autocast():
             x_hat = g(z)
         watch.lap("g0")
@@ -196,9 +196,9 @@ class Cooperation:
         c = self.config
         nets = self.averages or self.networks
         made = samples(
-            cast(Descriptor, nets["descriptor"]), nets["generator"], c.langevin,
-            c.generator.latent, count, seed=c.seed, step_scale=self.step_scale,
-            precision=c.precision, batch_size=count, device=self.processes.device,
+            cast(Descriptor, nets["descriptor"]), cast(Generator, nets["generator"]), c.langevin,
+            count, seed=c.seed, step_scale=self.step_scale, precision=c.precision,
+            batch_size=count, device=self.processes.device,
         )  # fmt: skip
         return next(iter(made))
 

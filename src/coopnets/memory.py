@@ -18,20 +18,25 @@ class Memory:
     Args:
         depth: iterations remembered.
         chains: rows of an iteration on this process.
-        latent: length of z.
+        latent: shape of z.
         image: (C, H, W).
         device: where the pairs are kept.
     """
 
     def __init__(
-        self, depth: int, chains: int, latent: int, image: Sequence[int], device: torch.device
+        self,
+        depth: int,
+        chains: int,
+        latent: Sequence[int],
+        image: Sequence[int],
+        device: torch.device,
     ) -> None:
-        self.z = torch.zeros(depth, chains, latent, device=device)
+        self.z = torch.zeros(depth, chains, *latent, device=device)
         self.x = torch.zeros(depth, chains, *image, device=device, dtype=torch.float16)
         self.written = 0
 
     def add(self, z: Tensor, x: Tensor) -> None:
-        """Remember (chains, latent) and (chains, C, H, W), forgetting the oldest iteration."""
+        """Remember (chains, \\*latent) and (chains, C, H, W), forgetting the oldest iteration."""
         slot = self.written % len(self.z)
         self.z[slot], self.x[slot] = z, x
         self.written += 1

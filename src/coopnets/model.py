@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from coopnets import checkpoint
+from coopnets.canvas import batch_that_fits, plan
 from coopnets.card import model_card
 from coopnets.chance import per_sample
 from coopnets.config import SAMPLED_BY, Config, Precision, from_dict, to_dict
@@ -108,6 +109,8 @@ class CoopNets:
         first: int = 0,
         langevin_steps: int | None = None,
         batch_size: int = 100,
+        size: tuple[int, int] | None = None,
+        tile: bool = False,
     ) -> Tensor:
         """Proposals revised by the descriptor, (n, C, H, W), about [-1, 1].
 
@@ -119,10 +122,13 @@ class CoopNets:
             first: number of the first one.
             langevin_steps: steps of revision; None takes the configured number.
             batch_size: how many at a time; changes memory and speed, not the samples.
+            size: (H, W) other than that of the training, of a texture model.
+            tile: opposite edges meet, so that copies side by side show no seam.
         """
         parts = self.stream(
-            n, seed=seed, first=first, langevin_steps=langevin_steps, batch_size=batch_size
-        )
+            n, seed=seed, first=first, langevin_steps=langevin_steps, batch_size=batch_size,
+            size=size, tile=tile,
+        )  # fmt: skip
         return torch.cat([x_tilde for _, x_tilde in parts])
 
     def stream(
@@ -133,6 +139,8 @@ class CoopNets:
         first: int = 0,
         langevin_steps: int | None = None,
         batch_size: int = 100,
+        size: tuple[int, int] | None = None,
+        tile: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs (proposed, revised) batch by batch, in constant memory.
 
@@ -140,14 +148,18 @@ class CoopNets:
 
         Raises:
             RunError: steps of revision are asked for, and there is no descriptor.
+            CoopNetsError: the model draws pictures of one size alone, or memory does not suffice.
         """
         if langevin_steps:
             self._network("descriptor")
-        c = self.config
+        c, canvas = self.config, None
+        if size is not None or tile:
+            canvas = plan(c, self.generator, *(size or (c.size, c.size)), tile)
+            batch_size = batch_that_fits(c, canvas, batch_size, self.device)
         return samples(
             cast(Descriptor | None, self.networks.get("descriptor")),
-            self.networks.get("generator"), c.langevin, c.generator.latent, n,
-            image=(c.image_channels, c.size, c.size), seed=seed, first=first,
+            cast(Generator | None, self.networks.get("generator")), c.langevin, n,
+            canvas=canvas, image=(c.image_channels, c.size, c.size), seed=seed, first=first,
             steps=langevin_steps, precision=self.precision,
             step_scale=self.about.get("step_scale", 1.0), batch_size=batch_size,
             device=self.device,
@@ -179,16 +191,16 @@ class CoopNets:
         """
         self._network("generator")
         ends = {"linear": 2, "sphere": 4}[kind]
-        latent = self.config.generator.latent
+        shape = self.generator.latent_shape
         streams = per_sample(seed, 0, ends * pairs)
-        z = latents(streams, latent, self.device).view(pairs, ends, latent)
+        z = latents(streams, shape, self.device).view(pairs, ends, -1)
         if kind == "linear":
             paths = linear(z[:, 0], z[:, 1], points)
         else:
             paths = torch.stack([sphere(corners, points) for corners in z])
         shown = []
         for path, stream in zip(paths.flatten(1, -2), streams[::ends], strict=True):
-            x = propose(self.generator, path, self.precision)
+            x = propose(self.generator, path.view(-1, *shape), self.precision)
             noise = _common(stream, self.device)
             shown.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
         images = torch.stack(shown)

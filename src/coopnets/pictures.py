@@ -11,7 +11,12 @@ from coopnets.errors import CoopNetsError
 
 
 def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
-    """Tile images (N, C, H, W) in [-1, 1] row by row into one uint8 picture (C', H', W')."""
+    """Lay images (N, C, H, W) in [-1, 1] row by row into one uint8 picture (C', H', W').
+
+    A single image comes without a frame.
+    """
+    if len(x) == 1:
+        return to_pixels(x[0])
     from torchvision.utils import make_grid  # takes seconds to import: not for --help
 
     picture: Tensor = make_grid(to_pixels(x), columns, padding, pad_value=blank)

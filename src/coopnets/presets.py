@@ -75,6 +75,26 @@ scene = Config(
 
 face = replace(scene, preset="face")
 
+texture = Config(
+    preset="texture",
+    size=128,
+    windows=True,
+    descriptor=DescriptorConfig(
+        channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO, top="map"
+    ),
+    generator=GeneratorConfig(
+        latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
+    ),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    generator_optimizer=OptimizerConfig(lr=0.0003),
+    batch_size=16,
+    chains=16,
+    memory=10,
+    teaching=1,
+    ema=0.995,
+)
+
 # --- The authors' own --------------------------------------------------------------------------
 
 tf_pami_scene = Config(
@@ -189,12 +209,44 @@ matlab_object = Config(
 )
 """The authors' Matlab code (enijkamp/coopnet): small sets of aligned objects, two latents."""
 
+matlab_texture = Config(
+    preset="matlab-texture",
+    size=224,
+    descriptor=DescriptorConfig(
+        channels=(100, 70, 30),
+        kernels=(15, 9, 7),
+        strides=(3, 1, 1),
+        padding=(7, 4, 3),
+        top="none",
+        activation="relu",
+    ),
+    generator=GeneratorConfig(
+        latent=1,
+        start="map",
+        channels=(512, 256, 128, 64),
+        kernels=(5, 5, 5, 5, 5),
+        norm_scale=True,
+        norm_eps=1e-4,
+    ),
+    langevin=LangevinConfig(steps=30, delta=0.0023, s=0.0023 / 0.3),
+    descriptor_optimizer=replace(
+        _MATLAB, lr=0.02, per_position=True, cap=20 / 255, decay_every=62
+    ),
+    generator_optimizer=replace(_MATLAB, lr=1e-6, cap=30.0, decay_every=62),
+    sigma=0.3,
+    batch_size=1,
+    chains=1,
+    precision="fp32",
+)
+"""The authors' Matlab code, textures: one picture, one chain, a 7x7 map of latent numbers, 80
+plateaus of the rate over 5,000 iterations."""
+
 PRESETS: dict[str, Config] = {
     c.preset: c
     for c in (
-        digits, demo, cifar, scene, face,
+        digits, demo, cifar, scene, face, texture,
         tf_pami_scene, tf_aaai_scene, tf_pami_mnist, pt_cifar, pt_scene,
-        matlab_object,
+        matlab_object, matlab_texture,
     )
 }  # fmt: skip
 
@@ -204,12 +256,14 @@ ABOUT: dict[str, str] = {
     "cifar": "32x32 colour",
     "scene": "64x64 scenes and objects",
     "face": "64x64 faces",
+    "texture": "one picture of a texture, or several; samples of any size",
     "tf-pami-scene": "the authors' TensorFlow code of the TPAMI paper, 64x64 scenes",
     "tf-aaai-scene": "the authors' TensorFlow code of the AAAI paper, 64x64 objects and scenes",
     "tf-pami-mnist": "the authors' TensorFlow code of the TPAMI paper, MNIST",
     "pt-cifar": "the authors' PyTorch port, CIFAR-10",
     "pt-scene": "the authors' PyTorch port, 64x64 scenes",
     "matlab-object": "the authors' Matlab code, small sets of aligned 64x64 objects",
+    "matlab-texture": "the authors' Matlab code, one 224x224 texture",
 }
 
 

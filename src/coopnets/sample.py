@@ -6,14 +6,16 @@ how many samples are drawn, nor in what batches, up to the rounding of the arith
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from coopnets.canvas import Canvas
 from coopnets.chance import per_sample
 from coopnets.config import LangevinConfig
 from coopnets.langevin import Normal, revise
-from coopnets.models import Descriptor, evaluating, frozen
+from coopnets.models import Descriptor, Generator, evaluating, frozen, wrapped
 from coopnets.precision import autocast
 
 
@@ -28,10 +30,13 @@ def each_its_own(streams: list[torch.Generator], device: torch.device) -> Normal
 
 
 @torch.no_grad()
-def propose(g: nn.Module, z: Tensor, precision: str = "fp32") -> Tensor:
-    """g(z), (B, C, H, W) in [-1, 1], of latent vectors (B, latent); step G0 at test time."""
+def propose(
+    g: Generator, z: Tensor, precision: str = "fp32", canvas: Canvas | None = None
+) -> Tensor:
+    """g(z), (B, C, H, W) in [-1, 1], of latent vectors or maps; step G0 at test time."""
     with evaluating(g), autocast(precision, z.device):
-        return g(z)  # type: ignore[no-any-return]
+        x: Tensor = g.tile(z) if canvas is not None and canvas.tile else g(z)
+        return x
 
 
 def refine(
@@ -43,6 +48,7 @@ def refine(
     steps: int | None = None,
     step_scale: float = 1.0,
     precision: str = "fp32",
+    canvas: Canvas | None = None,
 ) -> Tensor:
     """Langevin revision of proposals at test time; step D1, with the steps meant for sampling.
 
@@ -54,11 +60,13 @@ def refine(
         steps: overrides the configured number.
         step_scale: factor on the step size that the guard found necessary in training.
         precision: arithmetic inside f.
+        canvas: if it is a tile, f sees a torus.
     """
     if steps is None:
         steps = langevin.steps if langevin.sample_steps is None else langevin.sample_steps
     tau = 0.0 if langevin.tau_until is not None else langevin.tau
-    with evaluating(f), frozen(f):
+    torus = wrapped(f) if canvas is not None and canvas.tile else nullcontext()
+    with evaluating(f), frozen(f), torus:
         revised, _ = revise(
             f.collapsed(), x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s,
             tau=tau, noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp,
@@ -67,9 +75,9 @@ def refine(
     return revised
 
 
-def latents(streams: list[torch.Generator], latent: int, device: torch.device) -> Tensor:
-    """z ~ N(0, I), (B, latent), row i from stream i."""
-    return torch.stack([torch.randn(latent, generator=s) for s in streams]).to(device)
+def latents(streams: list[torch.Generator], shape: Sequence[int], device: torch.device) -> Tensor:
+    """z ~ N(0, I), (B, \\*shape), row i from stream i."""
+    return torch.stack([torch.randn(tuple(shape), generator=s) for s in streams]).to(device)
 
 
 def uniform_noise(
@@ -82,9 +90,8 @@ def uniform_noise(
 
 def samples(
     f: Descriptor | None,
-    g: nn.Module | None,
+    g: Generator | None,
     langevin: LangevinConfig,
-    latent: int,
     n: int,
     *,
     seed: int = 0,
@@ -95,6 +102,7 @@ def samples(
     batch_size: int = 100,
     device: torch.device | str = "cpu",
     image: Sequence[int] = (),
+    canvas: Canvas | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Samples ``first`` to ``first + n - 1`` of a seed, batch by batch, in constant memory.
 
@@ -102,7 +110,6 @@ def samples(
         f: descriptor; without one, proposals are not revised.
         g: generator; without one, chains start at uniform noise.
         langevin: settings of the revision.
-        latent: length of z.
         n: how many.
         seed: names the samples together with their number.
         first: number of the first one.
@@ -112,6 +119,7 @@ def samples(
         batch_size: how many at a time.
         device: where the networks are.
         image: (C, H, W), needed where there is no generator.
+        canvas: another size than that of the training, or a tile; needs a latent map.
 
     Yields:
         Proposals and revisions, (B, C, H, W) each. With ``steps=0`` they are the same.
@@ -123,12 +131,14 @@ def samples(
         if g is None:
             x_hat = uniform_noise(streams, image, device)
         else:
-            x_hat = propose(g, latents(streams, latent, device), precision)
-        if f is None:
-            yield x_hat, x_hat
-            continue
-        x_tilde = refine(
-            f, x_hat, langevin, noise=each_its_own(streams, device), steps=steps,
-            step_scale=step_scale, precision=precision,
-        )  # fmt: skip
+            shape = g.latent_shape if canvas is None else canvas.latent
+            x_hat = propose(g, latents(streams, shape, device), precision, canvas)
+        x_tilde = x_hat
+        if f is not None:
+            x_tilde = refine(
+                f, x_hat, langevin, noise=each_its_own(streams, device), steps=steps,
+                step_scale=step_scale, precision=precision, canvas=canvas,
+            )  # fmt: skip
+        if canvas is not None:
+            x_hat, x_tilde = canvas.cut(x_hat), canvas.cut(x_tilde)
         yield x_hat, x_tilde

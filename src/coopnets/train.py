@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from coopnets import checkpoint
-from coopnets.data import ImageData, batch_indices
+from coopnets.data import Observed, batch_indices
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import Learner, restore, state_numbers, state_tensors
@@ -65,7 +65,7 @@ class Progress:
 
 def train(
     learner: Learner,
-    data: ImageData,
+    data: Observed,
     folder: RunFolder,
     budget: Budget,
     *,
@@ -110,7 +110,7 @@ def train(
     return progress
 
 
-def _iterate(learner: Learner, data: ImageData, progress: Progress, began: float) -> None:
+def _iterate(learner: Learner, data: Observed, progress: Progress, began: float) -> None:
     t = progress.iteration
     x = data.batch(_mine(learner, len(data), t)).to(learner.processes.device)
     metrics = learner.iterate(x, t, progress.attempt).metrics
@@ -153,7 +153,7 @@ def _log(learner: Learner, folder: RunFolder, progress: Progress, watch: Watch) 
         watch(line)
 
 
-def _save(learner: Learner, data: ImageData, folder: RunFolder, progress: Progress) -> None:
+def _save(learner: Learner, data: Observed, folder: RunFolder, progress: Progress) -> None:
     """Grid first: a state that cannot be drawn is not worth a checkpoint."""
     # Every process draws and gathers, so that all agree on whether the state is good.
     if progress.iteration:
@@ -166,7 +166,7 @@ def _save(learner: Learner, data: ImageData, folder: RunFolder, progress: Progre
     checkpoint.prune(folder.checkpoints, keep=3)
 
 
-def draw_grid(learner: Learner, data: ImageData, folder: RunFolder, iteration: int) -> None:
+def draw_grid(learner: Learner, data: Observed, folder: RunFolder, iteration: int) -> None:
     """Write data | proposed | revised, or data | samples.
 
     Raises:

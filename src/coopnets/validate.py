@@ -50,7 +50,22 @@ def validate(config: Config) -> None:
         raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
     if config.teaching and not config.memory:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
+    _validate_map(config)
     _validate_method(config)
+
+
+def _validate_map(config: Config) -> None:
+    """Pictures of any size need both networks for it, and a method that asks no latent vector."""
+    growing = config.generator.start == "map"
+    if growing and config.method in ("vae", "generator"):
+        raise CoopNetsError(
+            f"the method {config.method} infers latent vectors: set --generator.start vector"
+        )
+    if growing and config.method == "coopnets" and config.descriptor.top == "dense":
+        raise CoopNetsError(
+            "a latent map makes pictures of any size, a dense top knows one: set --descriptor.top "
+            "map, or --generator.start vector"
+        )
 
 
 def _validate_method(config: Config) -> None:

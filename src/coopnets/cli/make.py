@@ -1,6 +1,7 @@
 """``coopnets sample`` and ``coopnets interpolate``."""
 
 import json as json_module
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,16 @@ from coopnets.model import CoopNets
 from coopnets.pictures import grid, save_grid
 from coopnets.samplefiles import write_samples
 
-Number = Annotated[int, tyro.conf.arg(aliases=["-n"])]
+Number = Annotated[int | None, tyro.conf.arg(aliases=["-n"])]
 
 
 def sample(
     run: tyro.conf.Positional[str],
     /,
     out: Path,
-    number: Number = 64,
+    number: Number = None,
+    size: str | None = None,
+    tile: bool = False,
     source: Literal["descriptor", "generator"] | None = None,
     langevin_steps: int | None = None,
     seed: int = 0,
@@ -33,14 +36,16 @@ def sample(
 ) -> int:
     """Draw samples from a trained pair, or from what another method trained.
 
-    Sample i depends on the seed and on i alone. Any number streams in constant memory into a
-    folder or a .npz file.
+    Sample i depends on the seed and on i alone (and on --size). Any number streams in constant
+    memory into a folder or a .npz file. Textures come in any size: --size 512x768.
 
     Args:
         run: a run folder, a saved model, or a hub id.
         out: grid.png (one picture), samples.npz (uint8, N x C x H x W, under "images"), or a
             folder (one PNG each).
-        number: how many.
+        number: how many; by default 64, or one where --size or --tile is given.
+        size: height x width, or one side of a square; of a texture model.
+        tile: pictures whose opposite edges meet, to be laid side by side; of a texture model.
         source: the descriptor's revised samples, or the generator's proposals alone; by default
             the descriptor's if the run has one.
         langevin_steps: steps of revision; by default what the run says.
@@ -50,6 +55,8 @@ def sample(
         device: cpu, cuda, ...; auto takes an accelerator if there is one.
         json: print one line of JSON.
     """
+    if number is None:
+        number = 64 if size is None and not tile else 1
     if number < 1 or batch_size < 1 or (langevin_steps or 0) < 0 or first < 0:
         raise CoopNetsError(
             "-n and --batch-size must be at least 1, --langevin-steps and --first at least 0"
@@ -63,14 +70,27 @@ def sample(
         )
     steps = 0 if source == "generator" else langevin_steps
     parts = model.stream(
-        number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size
-    )
+        number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size,
+        size=None if size is None else sides(size), tile=tile,
+    )  # fmt: skip
     images: Iterator[Tensor] = (x[chosen == "descriptor"] for x in parts)
     write_samples(images, number, out, first)
     told = {"out": str(out), "number": number, "source": chosen, "seed": seed,
             "seconds": round(time.perf_counter() - began, 2)}  # fmt: skip
     _tell(told, json)
     return 0
+
+
+def sides(text: str) -> tuple[int, int]:
+    """``512x768`` (height x width) or ``512``.
+
+    Raises:
+        CoopNetsError: it is neither.
+    """
+    found = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text.strip())
+    if not found or not int(found[1]) or not int(found[2] or 1):
+        raise CoopNetsError(f"--size {text!r} is no size: write 512x768, height first, or 512")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def interpolate(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from coopnets.config import Config
-from coopnets.data import open_images
+from coopnets.data import Observed, open_images, open_windows
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
 from coopnets.layout import resolve_layout
@@ -123,11 +123,9 @@ def run_training(
     folder = RunFolder(run)
     config = resolved(config, processes, None if fresh else folder)
     with processes.first_before_others():  # the first fills the cache, the others find it
-        images = open_images(
-            source["data"], size=config.size, channels=config.image_channels, crop=config.crop,
-            split=source["split"], limit=source["limit"], data_dir=source["data_dir"],
-            strict=strict, say=print if processes.first else lambda _: None,
-        )  # fmt: skip
+        images = open_observed(
+            config, **source, strict=strict, say=print if processes.first else lambda _: None
+        )
     with blaming_the_settings():
         learner = build(config, processes, len(images))
     if not processes.first:
@@ -159,6 +157,27 @@ def run_training(
     print(f"pictures  {folder.grids}")
     print(f"report    {folder.report}")
     return 0
+
+
+def open_observed(
+    config: Config,
+    data: str,
+    split: str,
+    limit: int | None,
+    data_dir: Path | None,
+    strict: bool,
+    say: Callable[[str], None],
+) -> Observed:
+    """The training images: windows of pictures, or whole ones, as the settings say."""
+    if config.windows:
+        return open_windows(
+            data, window=config.size, channels=config.image_channels, split=split, limit=limit,
+            data_dir=data_dir, strict=strict, say=say,
+        )  # fmt: skip
+    return open_images(
+        data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
+        limit=limit, data_dir=data_dir, strict=strict, say=say,
+    )  # fmt: skip
 
 
 def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> Config:

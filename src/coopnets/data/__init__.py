@@ -3,5 +3,18 @@
 from coopnets.data.images import ImageData, open_images
 from coopnets.data.order import batch_indices
 from coopnets.data.pixels import to_pixels, to_unit
+from coopnets.data.windows import WindowData, open_windows
 
-__all__ = ["ImageData", "batch_indices", "open_images", "to_pixels", "to_unit"]
+Observed = ImageData | WindowData
+"""What can be trained on: whole pictures, or windows of pictures."""
+
+__all__ = [
+    "ImageData",
+    "Observed",
+    "WindowData",
+    "batch_indices",
+    "open_images",
+    "open_windows",
+    "to_pixels",
+    "to_unit",
+]

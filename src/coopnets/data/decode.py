@@ -36,6 +36,27 @@ def decode(raw: Raw, size: tuple[int, int], channels: int, crop: int | None = No
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def whole(raw: Raw, channels: int) -> np.ndarray:
+    """Decodes one still picture, turns it upright and flattens it, at its own size.
+
+    Args:
+        raw: The picture.
+        channels: 1 for grey (ITU-R 601 luma) or 3 for RGB.
+
+    Returns:
+        uint8 of shape (channels, H, W).
+
+    Raises:
+        ValueError: If it is an animation.
+        Exception: Whatever Pillow raises for a broken picture; `reason` words it.
+    """
+    opened = _opened(raw)
+    if (frames := getattr(opened, "n_frames", 1)) > 1:
+        raise ValueError(f"an animation of {frames} frames, where a still picture is wanted")
+    pixels = np.asarray(_flat(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB"))
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def reason(error: Exception) -> str:
     """Says in a few words, on one line, why a picture could not be decoded."""
     if isinstance(error, UnidentifiedImageError):

@@ -62,7 +62,7 @@ class Alternating:
         }
         self.images, self.memory = config.batch_size, no_memory(processes.device)
         draws = Draws((config.seed, -1), torch.device("cpu"), 0, 1)
-        self.extras = {"latents": draws.normal(images, config.generator.latent)}  # on the CPU
+        self.extras = {"latents": draws.normal(images, *self.g.latent_shape)}  # on the CPU
         self.step_scale = 1.0
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:

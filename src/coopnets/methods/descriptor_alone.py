@@ -131,7 +131,7 @@ class DescriptorAlone:
         """Chains 0 to count - 1 of the run's seed, from noise, as when sampling."""
         c, nets = self.config, self.averages or self.networks
         made = samples(
-            cast(Descriptor, nets["descriptor"]), None, c.langevin, 0, count, seed=c.seed,
+            cast(Descriptor, nets["descriptor"]), None, c.langevin, count, seed=c.seed,
             step_scale=self.step_scale, precision=c.precision, batch_size=count,
             device=self.processes.device, image=self.image,
         )  # fmt: skip

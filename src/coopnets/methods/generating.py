@@ -45,12 +45,13 @@ def follow(learner: Learner, t: int) -> None:
 
 def no_memory(device: torch.device) -> Memory:
     """Of a method that teaches no pairs again."""
-    return Memory(0, 0, 0, (), device)
+    return Memory(0, 0, (), (), device)
 
 
 def latents(learner: Learner, draws: Draws) -> Tensor:
     """z ~ N(0, I), one for each image of a batch."""
-    return draws.normal(learner.config.batch_size, learner.config.generator.latent)
+    shape = cast(Generator, learner.networks["generator"]).latent_shape
+    return draws.normal(learner.config.batch_size, *shape)
 
 
 def descend(learner: Learner, name: str, loss: Tensor, t: int) -> None:
@@ -75,7 +76,7 @@ def show_generated(learner: Learner, count: int) -> tuple[Tensor]:
     config = learner.config
     g = cast(Generator, (learner.averages or learner.networks)["generator"])
     made = samples(
-        None, g, config.langevin, config.generator.latent, count, seed=config.seed,
+        None, g, config.langevin, count, seed=config.seed,
         precision=config.precision, batch_size=count, device=learner.processes.device,
     )  # fmt: skip
     return (next(iter(made))[0],)

@@ -4,6 +4,7 @@ p(x; theta) is proportional to exp(f(x; theta)) N(x; 0, s^2 I), so the energy is
 U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,9 @@ from coopnets.models.layers import Conv2d, activation, start_normal
 
 class Descriptor(nn.Module):
     """f(x; theta): convolutions, then a dense layer whose K outputs are summed.
+
+    With ``top`` other than dense it is fully convolutional: f is a sum over positions as well, and
+    takes pictures of any size.
 
     Args:
         config: layers.
@@ -40,22 +44,29 @@ class Descriptor(nn.Module):
             layers.append(Conv2d(width, channels, kernel, stride, padding))
             layers.append(activation(config.activation, config.slope))
             width = channels
-        features = nn.Sequential(*layers)
-        with torch.no_grad():
-            flat = features(torch.zeros(1, image_channels, size, size)).numel()
-        self.features = features
-        self.top = nn.Linear(flat, config.outputs)
+        self.features = features = nn.Sequential(*layers)
+        self.stride = math.prod(config.strides)
+        self.top: nn.Linear | Conv2d | None = None
+        if config.top == "dense":
+            with torch.no_grad():
+                flat = features(torch.zeros(1, image_channels, size, size)).numel()
+            self.top = nn.Linear(flat, config.outputs)
+        elif config.top == "map":
+            self.top = Conv2d(width, config.outputs, 1, 1, 0)
         if config.init_std is not None:
             start_normal(self, config.init_std)
         if config.spectral_norm:
-            for layer in [*self.features, self.top]:
+            for layer in self.modules():
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each image: (B, C, H, W) in about [-1, 1] to (B,)."""
-        outputs: Tensor = self.top(self.features(x).flatten(1))
-        return outputs.float().sum(1)
+        h = self.features(x)
+        if isinstance(self.top, nn.Linear):
+            h = h.flatten(1)
+        outputs: Tensor = h if self.top is None else self.top(h)
+        return outputs.float().flatten(1).sum(1)
 
     def collapsed(self) -> Callable[[Tensor], Tensor]:
         """f with its K outputs summed beforehand, for many evaluations with the same weights.
@@ -63,16 +74,28 @@ class Descriptor(nn.Module):
         A sum of K linear outputs is one linear output with the summed weights. No gradient
         reaches the top's weights through it.
         """
+        top = self.top
+        if top is None:
+            return self
         with torch.no_grad():
-            weight, bias = self.top.weight.float().sum(0), self.top.bias.float().sum()
+            weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
 
         def f(x: Tensor) -> Tensor:
             h = self.features(x)
-            w = weight.view(1, *h.shape[1:]).contiguous(memory_format=torch.channels_last)
-            total: Tensor = (h.float() * w).sum((1, 2, 3)) + bias
+            alike = not isinstance(top, nn.Linear)  # at every position
+            w = weight.view(1, -1, 1, 1) if alike else weight.view(1, *h.shape[1:])
+            weighted = h.float() * w.contiguous(memory_format=torch.channels_last)
+            positions = h.shape[2] * h.shape[3] if alike else 1
+            total: Tensor = weighted.sum((1, 2, 3)) + bias * positions
             return total
 
         return f
+
+
+def _bias(layer: nn.Linear | Conv2d) -> Tensor:
+    if layer.bias is None:
+        raise ValueError("the top has no bias")
+    return layer.bias
 
 
 def energy(f: Tensor, x: Tensor, s: float | None) -> Tensor:

@@ -30,7 +30,10 @@ class Conv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding where ``padding`` is None.
 
     SAME gives ``ceil(side / stride)`` and, where the padding is odd, puts the larger part after.
+    While ``wrap`` is set, what lies beyond a border is the opposite side instead of zeros.
     """
+
+    wrap = False
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int | None
@@ -41,7 +44,9 @@ class Conv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H', W')."""
         stride, padding = self.stride[0], int(self.padding[0])
-        if self.same:
+        if self.wrap:
+            x, padding = self._wrapped(x, padding), 0
+        elif self.same:
             (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
             if top == bottom == left == right:  # the library pads inside the kernel: no copy
                 padding = top
@@ -53,6 +58,16 @@ class Conv2d(nn.Conv2d):
         if thin(self.in_channels, x) or deep(self.weight, rows * columns):
             return convolve(x, self.weight, self.bias, stride, padding)
         return F.conv2d(x, self.weight, self.bias, stride, padding)
+
+    def _wrapped(self, x: Tensor, padding: int) -> Tensor:
+        """The torus cut open, with as much on each side as zeros are put there otherwise."""
+        for axis in (2, 3):
+            side = x.shape[axis]
+            before, after = self._pads(side) if self.same else (padding, padding)
+            if before or after:
+                places = torch.arange(-before, side + after, device=x.device) % side
+                x = x.index_select(axis, places)
+        return x
 
     def _pads(self, side: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]

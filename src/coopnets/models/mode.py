@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from coopnets.models.layers import Conv2d
+
 
 @contextmanager
 def evaluating(*networks: nn.Module) -> Iterator[None]:
@@ -17,6 +19,19 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for net, training in zip(networks, before, strict=True):
             net.train(training)
+
+
+@contextmanager
+def wrapped(net: nn.Module) -> Iterator[None]:
+    """A network whose convolutions see a picture as a torus: its left edge meets its right."""
+    layers = [layer for layer in net.modules() if isinstance(layer, Conv2d)]
+    try:
+        for layer in layers:
+            layer.wrap = True
+        yield
+    finally:
+        for layer in layers:
+            layer.wrap = False
 
 
 @contextmanager

@@ -1,0 +1,133 @@
+"""Pictures of any size, and tiles, from networks that are convolutional throughout.
+
+A picture is drawn a little larger than asked for, and its frame cut off, so that neither network's
+border shows. A tile is drawn on a torus: latent map, convolutions and chain all wrap around, so
+that opposite edges meet.
+"""
+
+import math
+from dataclasses import dataclass
+
+import psutil
+import torch
+from torch import Tensor
+
+from coopnets.config import Config
+from coopnets.errors import CoopNetsError
+from coopnets.models import Generator
+
+FLOAT_BYTES = 4
+COPIES = 3.0
+"""Of every activation of the descriptor that a step of Langevin dynamics holds at once, at most:
+its map, the gradient, and what a convolution works with."""
+STATES = 8
+"""Of the image: x, its start, gradient, drift, noise and what comes of them."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What is drawn for pictures of a size.
+
+    Attributes:
+        height: rows asked for.
+        width: columns asked for.
+        latent: shape of the latent map, (latent, h, w).
+        drawn: rows and columns that the networks see.
+        tile: whether opposite edges meet.
+    """
+
+    height: int
+    width: int
+    latent: tuple[int, int, int]
+    drawn: tuple[int, int]
+    tile: bool
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The middle of what was drawn, (B, C, height, width)."""
+        top, left = (self.drawn[0] - self.height) // 2, (self.drawn[1] - self.width) // 2
+        return x[:, :, top : top + self.height, left : left + self.width]
+
+
+def plan(config: Config, g: Generator, height: int, width: int, tile: bool = False) -> Canvas:
+    """The canvas for pictures of (height, width).
+
+    Raises:
+        CoopNetsError: the networks are made for one size, or these sides cannot be tiled.
+    """
+    if config.generator.start != "map" or config.descriptor.top == "dense":
+        raise CoopNetsError(
+            f"this model draws pictures of {config.size}x{config.size} alone: another size, or a "
+            "tile, needs a texture model (train with --preset texture)"
+        )
+    if min(height, width) < 1:
+        raise CoopNetsError(f"a picture of {height}x{width} has no pixels")
+    latent = config.generator.latent
+    if tile:
+        unit = math.lcm(g.cell, math.prod(config.descriptor.strides))
+        if height % unit or width % unit:
+            near = " or ".join(f"{h}x{w}" for h, w in _near(height, width, unit))
+            raise CoopNetsError(
+                f"a tile's sides are multiples of {unit}, not {height}x{width}: choose {near}"
+            )
+        shape = latent, height // g.cell, width // g.cell
+        return Canvas(height, width, shape, (height, width), True)
+    frame = reach(config)
+    if not g.cut:
+        frame = max(frame, g.margins[0] * g.cell)
+    drawn = tuple(-(-(side + 2 * frame) // g.cell) * g.cell for side in (height, width))
+    return Canvas(height, width, g.map_shape(latent, *drawn), (drawn[0], drawn[1]), False)
+
+
+def reach(config: Config) -> int:
+    """Pixels on each side that one number of the descriptor's last map looks at."""
+    seen, stride = 1, 1
+    for kernel, step in zip(config.descriptor.kernels, config.descriptor.strides, strict=True):
+        seen += (kernel - 1) * stride
+        stride *= step
+    return seen // 2
+
+
+def bytes_each(config: Config, canvas: Canvas) -> int:
+    """Memory that one picture needs while it is drawn, about."""
+    per_pixel, stride = STATES * config.image_channels, 1
+    floats = float(per_pixel)
+    for channels, step in zip(config.descriptor.channels, config.descriptor.strides, strict=True):
+        stride *= step
+        floats += COPIES * channels / stride**2
+    return int(FLOAT_BYTES * floats * canvas.drawn[0] * canvas.drawn[1])
+
+
+def batch_that_fits(config: Config, canvas: Canvas, wanted: int, device: torch.device) -> int:
+    """How many pictures are drawn at a time, at most ``wanted``.
+
+    Raises:
+        CoopNetsError: not even one fits into memory.
+    """
+    free, each = free_bytes(device), bytes_each(config, canvas)
+    if each > free:
+        side = canvas.height * canvas.width * free / each
+        scale = math.sqrt(side / (canvas.height * canvas.width))
+        raise CoopNetsError(
+            f"a picture of {canvas.height}x{canvas.width} needs about {each / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free: {_fitting(canvas.height, scale)}x"
+            f"{_fitting(canvas.width, scale)} would fit, or draw a --tile and lay it side by side"
+        )
+    return max(1, min(wanted, free // each))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _fitting(side: int, scale: float) -> int:
+    """A side that leaves room to spare, in steps of 16."""
+    return max(16, int(0.95 * scale * side) // 16 * 16)
+
+
+def _near(height: int, width: int, unit: int) -> list[tuple[int, int]]:
+    lower = (max(unit, height // unit * unit), max(unit, width // unit * unit))
+    upper = (-(-height // unit) * unit, -(-width // unit) * unit)
+    return [lower, upper] if lower != upper else [upper]
