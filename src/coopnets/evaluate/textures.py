@@ -134,13 +134,13 @@ def phase_noise(picture: Tensor, seed: int = 0) -> Tensor:
     Returns:
         uint8 (C, H, W), cut off at 0 and 255.
     """
-    pixels = picture.double()
+    plane = picture.double()
     white = torch.randn(
         picture.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
     phase = torch.fft.rfft2(white)
     phase = phase / phase.abs().clamp_min(1e-12)
     phase[0, 0] = 1  # the mean stays
-    made = torch.fft.irfft2(torch.fft.rfft2(pixels) * phase, s=tuple(picture.shape[1:]))
-    pixels = made.round().clamp(0, 255)
-    return pixels.to(torch.uint8)
+    made = torch.fft.irfft2(torch.fft.rfft2(plane) * phase, s=tuple(picture.shape[1:]))
+    levels: Tensor = made.round().clamp(0, 255).to(torch.uint8)
+    return levels
