@@ -60,9 +60,9 @@ def refine(
     tau = 0.0 if langevin.tau_until is not None else langevin.tau
     with evaluating(f), frozen(f):
         revised, _ = revise(
-            f.collapsed(), x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s,
-            tau=tau, noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp,
-            precision=precision, diagnose=False,
+            f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
+            s=langevin.s, tau=tau, noise=noise, drift_clip=langevin.drift_clip,
+            clamp=langevin.clamp, precision=precision, diagnose=False,
         )  # fmt: skip
     return revised
 

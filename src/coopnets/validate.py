@@ -50,6 +50,11 @@ def validate(config: Config) -> None:
         raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
     if config.teaching and not config.memory:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
+    if config.capture and config.langevin.tau_until and config.langevin.tau_decay == "linear":
+        raise CoopNetsError(
+            "--capture records one noise scale: with --langevin.tau-until choose "
+            "--langevin.tau-decay step"
+        )
     _validate_method(config)
 
 

@@ -5,6 +5,7 @@ U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net)
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -57,22 +58,35 @@ class Descriptor(nn.Module):
         outputs: Tensor = self.top(self.features(x).flatten(1))
         return outputs.float().sum(1)
 
-    def collapsed(self) -> Callable[[Tensor], Tensor]:
-        """f with its K outputs summed beforehand, for many evaluations with the same weights.
+    def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+        """f for many evaluations with the same weights, none of which gets a gradient.
 
-        A sum of K linear outputs is one linear output with the summed weights. No gradient
-        reaches the top's weights through it.
+        A sum of K linear outputs is one linear output with the summed weights. The weights are
+        brought to ``precision``, and divided by their norms if they are, once instead of at every
+        evaluation.
         """
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         with torch.no_grad():
             weight, bias = self.top.weight.float().sum(0), self.top.bias.float().sum()
+            layers = [_with_weights(layer, dtype) for layer in self.features]
 
         def f(x: Tensor) -> Tensor:
-            h = self.features(x)
+            h = x
+            for layer in layers:
+                h = layer(h)
             w = weight.view(1, *h.shape[1:]).contiguous(memory_format=torch.channels_last)
             total: Tensor = (h.float() * w).sum((1, 2, 3)) + bias
             return total
 
         return f
+
+
+def _with_weights(layer: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """The layer with its present weights in ``dtype``, as constants."""
+    if not isinstance(layer, Conv2d):
+        return layer
+    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+    return partial(layer.convolve, weight=layer.weight.detach().to(dtype), bias=bias)
 
 
 def energy(f: Tensor, x: Tensor, s: float | None) -> Tensor:

@@ -40,6 +40,10 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H', W')."""
+        return self.convolve(x, self.weight, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The same with weights from elsewhere."""
         stride, padding = self.stride[0], int(self.padding[0])
         if self.same:
             (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
@@ -50,9 +54,9 @@ class Conv2d(nn.Conv2d):
         rows, columns = (
             (side + 2 * padding - self.kernel_size[0]) // stride + 1 for side in x.shape[-2:]
         )
-        if thin(self.in_channels, x) or deep(self.weight, rows * columns):
-            return convolve(x, self.weight, self.bias, stride, padding)
-        return F.conv2d(x, self.weight, self.bias, stride, padding)
+        if thin(self.in_channels, x) or deep(weight, rows * columns):
+            return convolve(x, weight, bias, stride, padding)
+        return F.conv2d(x, weight, bias, stride, padding)
 
     def _pads(self, side: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
