@@ -65,9 +65,10 @@ def run(options: ChainOptions) -> Result:
     presets, batches = options.presets, options.batches
     if options.quick:
         presets, batches = ("demo",), (1, 2)
+    networks = distinct(presets)
     rates = {p: best_rate(p, device, options.rounds(), options.quick) for p in precisions}
     rows = []
-    for name, config in distinct(presets).items():
+    for name, config in networks.items():
         for batch in batches:
             rows += measured(name, config, batch, precisions, options, device)
     for p in precisions:  # and once more: the clock may have risen since

@@ -18,6 +18,7 @@ from benchmarks.timing import Rounds
 from coopnets.allocator import keep_memory
 from coopnets.errors import CoopNetsError
 from coopnets.machine import describe_machine
+from coopnets.threads import keep_to_quota
 from coopnets.version import __version__
 
 WIDTH = 150
@@ -77,9 +78,10 @@ def command(
 
 
 def _measured(options: Chosen, measure: Callable[[Chosen], Result], line: str) -> Result:
+    kept = keep_memory()  # as the command line of coopnets does; both help the competitors too
+    keep_to_quota()
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    kept = keep_memory()  # as the command line of coopnets does; it helps the competitors too
     began, load = time.perf_counter(), _load()
     result = measure(options)
     result.about = {

@@ -137,7 +137,8 @@ def assert_same(learners: dict[str, Cooperation], port: Port, x: Tensor) -> None
         size = sum(float(b.square().sum()) for b in theirs)
         if not (off / size) ** 0.5 <= rivals.TOLERANCE[learner.config.precision]:
             raise CoopNetsError(
-                f"the descriptor's gradient of {who} is not that of the port's way: nothing timed"
+                f"the descriptor's gradient of {who} is not that of the port's way, so nothing "
+                "was timed"
             )
 
 

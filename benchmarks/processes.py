@@ -27,6 +27,8 @@ from coopnets.presets import preset
 from coopnets.processes import Processes
 
 DEVICES = (8, 64)
+Seen = dict[str, Any]
+"""What a worker printed."""
 COLUMNS = [
     Column("what", "arrangement"),
     Column("how", "how"),
@@ -76,48 +78,55 @@ class Connection:
 def connected(timed: Sequence[tuple[int, float]]) -> Connection:
     """From times of all-reduces between two processes: the smallest message, and the largest.
 
-    Two processes need two rounds of half the bytes each.
+    Two processes need two rounds of half the bytes each. Of several times of a size the median
+    counts.
     """
-    (_, least), (size, most) = min(timed), max(timed)
+    sizes = sorted({size for size, _ in timed})
+    least, most = (
+        statistics.median(t for size, t in timed if size == s) for s in (sizes[0], sizes[-1])
+    )
+    size = sizes[-1]
     return Connection(least / 2, size / max(most - least, 1e-9))
 
 
 def run(options: ProcessesOptions) -> Result:
     """Measure the arrangements, then model."""
-    config, processes = preset(options.preset), Processes()
+    config, processes = preset("demo" if options.quick else options.preset), Processes()
     config = replace(config, precision=resolve(config.precision, processes.device))
     config = replace(config, layout=resolve_layout(config, processes))
     batch, rounds = options.batch_size, options.repeats
     if options.quick:
-        config, batch, rounds = replace(config, memory=0, teaching=0), 64, 1
-    shapes = {"1 process, 2 threads": (1, 2), "2 processes, 1 thread each": (2, 1)}
-    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in shapes}
+        config = replace(config, langevin=replace(config.langevin, steps=2), teaching=0)
+        batch, rounds = 64, 1
+    one, two = "1 process, 2 threads", "2 processes, 1 thread each"
+    shapes, links = {one: (1, 2), two: (2, 1)}, []
+    seen: dict[str, list[Seen]] = {name: [] for name in shapes}
     for _ in range(rounds):
         for name, (world, threads) in shapes.items():
-            seen[name].append(launched(config, batch, world, threads, options))
-    shares = {n: launched(config, batch // n, 1, 1, options) for n in (1, *DEVICES)}
-    alone = statistics.median(shares[1]["seconds"])
+            found = launched(config, (batch,), world, threads, options)
+            seen[name] += found["batches"]
+            links += found.get("connection", [])
+    sizes = [batch // n for n in (1, *DEVICES)]
+    shares = launched(config, sizes, 1, 1, options)["batches"]
+    alone, noise = statistics.median(shares[0]["seconds"]), shares[0]["noise"]
     rows = [_row(name, batch, runs, alone) for name, runs in seen.items()]
-    rows.append(_row("1 process, 1 thread: one device", batch, [shares[1]], alone))
+    rows.append(_row("1 process, 1 thread: a device", batch, shares[:1], alone))
 
-    two = seen["2 processes, 1 thread each"]
-    link = connected(two[-1]["connection"])
+    link = connected(links)
     if options.latency is not None:
         link = replace(link, latency=options.latency * 1e-6)
     if options.bandwidth is not None:
         link = replace(link, bandwidth=options.bandwidth * 1e9 / 8)
-    messages, size = two[-1]["messages"], two[-1]["bytes"]
-    noise = shares[1]["noise"]
-    for n in DEVICES:
-        own = statistics.median(shares[n]["seconds"])
-        rows.append(
-            modelled(n, batch, own, noise * (1 - 1 / n), alone, batch, link, messages, size)
-        )
-    for n in DEVICES:
-        more = noise * (n - 1)
-        rows.append(modelled(n, batch * n, alone, more, alone, batch, link, messages, size))
+    messages, size = seen[two][-1]["messages"], seen[two][-1]["bytes"]
+    for n, share in zip(DEVICES, shares[1:], strict=True):  # the same batch, shared out
+        own, more = statistics.median(share["seconds"]), noise * (1 - 1 / n)
+        sent = link.all_reduce(messages, size, n)
+        rows.append(modelled(n, batch, own, more, sent, batch / alone))
+    for n in DEVICES:  # as much for each device as for one
+        sent = link.all_reduce(messages, size, n)
+        rows.append(modelled(n, batch * n, alone, noise * (n - 1), sent, batch / alone))
     expected = alone / 2 + noise / 2 + link.all_reduce(messages, size, 2)
-    measured = statistics.median(s for r in two for s in r["seconds"])
+    measured = statistics.median(s for r in seen[two] for s in r["seconds"])
     notes = [
         f"An iteration sends {messages:.0f} messages of {size / 1e6:.1f} MB in all. The "
         f"connection of the model: {link.latency * 1e6:.0f} us, {link.bandwidth * 8e-9:.1f} "
@@ -131,9 +140,8 @@ def run(options: ProcessesOptions) -> Result:
 
 
 def modelled(
-    devices: int, batch: int, compute: float, noise: float, alone: float, base: int,
-    link: Connection, messages: float, size: float,
-) -> Row:  # fmt: skip
+    devices: int, batch: int, compute: float, noise: float, communication: float, rate: float
+) -> Row:
     """A row of the model.
 
     Args:
@@ -141,15 +149,11 @@ def modelled(
         batch: images of an iteration over all devices.
         compute: seconds of a device for its share.
         noise: seconds of drawing the other devices' noise.
-        alone: seconds of one device for a batch of ``base``.
-        base: images of the measured rows.
-        link: the connection.
-        messages: all-reduces of an iteration.
-        size: their bytes.
+        communication: seconds of all-reduces.
+        rate: images a second of one device alone.
     """
-    communication = link.all_reduce(messages, size, devices)
     whole = compute + noise + communication
-    speedup = batch / whole * alone / base
+    speedup = batch / whole / rate
     return {
         "what": f"{devices} devices, {batch // devices} images each", "how": "model",
         "batch": batch, "whole": whole * 1e3, "whole_median": whole * 1e3, "rate": batch / whole,
@@ -159,16 +163,15 @@ def modelled(
 
 
 def launched(
-    config: Config, batch: int, world: int, threads: int, options: ProcessesOptions
-) -> dict[str, Any]:
-    """Start the processes, wait for them, and return what the first one saw.
+    config: Config, batches: Sequence[int], world: int, threads: int, options: ProcessesOptions
+) -> Seen:
+    """Start the processes, let them train on each batch, and return what the first one saw.
 
     Raises:
         CoopNetsError: one failed.
     """
-    config = replace(config, batch_size=batch, chains=batch)
     task = json.dumps({
-        "config": to_dict(config), "threads": threads,
+        "config": to_dict(config), "threads": threads, "batches": batches,
         "iterations": 1 if options.quick else options.iterations,
         "warm_ups": 1 if options.quick else 2, "trials": 2 if options.quick else 20,
     })  # fmt: skip
@@ -193,11 +196,11 @@ def launched(
         if process.returncode:
             last = (errors.strip().splitlines() or ["no word"])[-1]
             raise CoopNetsError(f"a process of {world} failed: {last}")
-    seen: dict[str, Any] = json.loads(ended[0][0].splitlines()[-1])
+    seen: Seen = json.loads(ended[0][0].splitlines()[-1])
     return seen
 
 
-def _row(name: str, batch: int, runs: Sequence[dict[str, Any]], alone: float) -> Row:
+def _row(name: str, batch: int, runs: Sequence[Seen], alone: float) -> Row:
     seconds = [s for r in runs for s in r["seconds"]]
     median = statistics.median(seconds)
     return {

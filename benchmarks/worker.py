@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch.distributed as dist
 
 from benchmarks.loading import still
 from benchmarks.networks import images
+from coopnets.allocator import keep_memory
 from coopnets.config import Config, from_dict
 from coopnets.cooperate import Cooperation
 from coopnets.launch import this_process
@@ -25,11 +27,28 @@ MESSAGES = (4_096, 65_536, 1_048_576, 16_777_216)
 def work() -> None:
     """Read the task, compute, and let the first process print what it saw."""
     task = json.loads(sys.argv[1])
+    keep_memory()
     torch.set_num_threads(task["threads"])
-    config: Config = still(from_dict(Config, task["config"]))
     processes = this_process()
+    config: Config = still(from_dict(Config, task["config"]))
+    made: dict[str, Any] = {
+        "batches": [trained(config, n, task, processes) for n in task["batches"]]
+    }
+    if processes.world > 1:
+        made["connection"] = connection(task["trials"])
+    if processes.first:
+        print(json.dumps(made))
+    if processes.world > 1:
+        dist.destroy_process_group()
+
+
+def trained(
+    config: Config, batch: int, task: dict[str, Any], processes: Processes
+) -> dict[str, Any]:
+    """Iterations of a global batch: their seconds, and what they sent."""
+    config = replace(config, batch_size=batch, chains=batch)
     learner = Cooperation(config, processes)
-    x = processes.mine(images(config, config.batch_size, processes.device))
+    x = processes.mine(images(config, batch, processes.device))
     for t in range(task["warm_ups"]):
         learner.iterate(x, t)
     seconds = []
@@ -39,19 +58,13 @@ def work() -> None:
             began = time.perf_counter()
             learner.iterate(x, t)
             seconds.append(time.perf_counter() - began)
-    made: dict[str, Any] = {
+    return {
         "seconds": seconds,
         "messages": len(sent) / len(seconds),
         "bytes": sum(size for size, _ in sent) / len(seconds),
         "communication": sum(t for _, t in sent) / len(seconds),
         "noise": noise(config, processes),
     }
-    if processes.world > 1:
-        made["connection"] = connection(task["trials"])
-    if processes.first:
-        print(json.dumps(made))
-    if processes.world > 1:
-        dist.destroy_process_group()
 
 
 @contextmanager

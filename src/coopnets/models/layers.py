@@ -47,10 +47,9 @@ class Conv2d(nn.Conv2d):
         stride, padding = self.stride[0], int(self.padding[0])
         if self.same:
             (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
-            if top == bottom == left == right:  # the library pads inside the kernel: no copy
-                padding = top
-            else:
-                x = F.pad(x, (left, right, top, bottom))
+            padding = min(top, left)  # what both ends have in common costs the kernel no copy
+            beyond = (left - padding, right - padding, top - padding, bottom - padding)
+            x = F.pad(x, beyond) if any(beyond) else x
         rows, columns = (
             (side + 2 * padding - self.kernel_size[0]) // stride + 1 for side in x.shape[-2:]
         )
