@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from coopnets import langevin
 from coopnets.langevin import revise
 from coopnets.models import Descriptor, energy
 from small import CONFIG, snapshot
@@ -231,6 +232,18 @@ def test_energy_formula(x: Tensor) -> None:
     by_hand = [float(v.square().sum()) / (2 * 0.3**2) - i for i, v in enumerate(x)]
     torch.testing.assert_close(energy(f_x, x, 0.3), torch.tensor(by_hand))
     assert torch.equal(energy(f_x, x, None), -f_x)
+
+
+def test_without_trace_nothing_is_computed_for_it(
+    f: Descriptor, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = []
+    for diagnose in (True, False):
+        noise = torch.Generator().manual_seed(0)
+        options = {"steps": 3, "delta": 0.02, "s": 0.2, "noise": noise, "diagnose": diagnose}
+        ends.append(revise(f, x, **options)[0])
+        monkeypatch.setattr(langevin, "vector_norm", lambda _: pytest.fail("a norm"))
+    assert torch.equal(*ends)
 
 
 def test_bf16_stays_inside_the_network(f: Descriptor, x: Tensor) -> None:

@@ -246,6 +246,8 @@ class Config:
     where the hardware has it."""
     layout: Layout = "auto"
     """Memory layout of the networks; auto is the faster one, measured when a run starts."""
+    capture: bool = False
+    """Record the chain of training as a CUDA graph and replay it. On a CPU nothing changes."""
     seed: int = 0
 
 

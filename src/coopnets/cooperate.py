@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from coopnets.averaging import averaged_copy, update_average
+from coopnets.capture import Chains
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig
 from coopnets.guard import examine
-from coopnets.langevin import Trace, revise
+from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
 from coopnets.memory import Memory
@@ -51,6 +52,7 @@ class Cooperation:
         for net in (self.f, self.g):
             arrange(net, config.layout)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
+        self.chains = Chains(self.f, processes, config.capture)
         self.averages = {k: averaged_copy(v) for k, v in self.networks.items() if config.ema}
         self.optimizers: dict[str, Optimizer] = {
             "descriptor": make_optimizer(self.f, config.descriptor_optimizer),
@@ -131,13 +133,11 @@ class Cooperation:
     def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """Step D1 on the bare descriptor, noise scale annealed as configured."""
         c = self.config.langevin
-        # Spectral normalisation must not move within a chain, and no weight needs a gradient.
-        with evaluating(self.f), frozen(self.f):
-            return revise(
-                self.f.collapsed(), x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
-                tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
-                drift_clip=c.drift_clip, clamp=c.clamp, precision=self.config.precision,
-            )  # fmt: skip
+        return self.chains(
+            x, draws, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
+            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), drift_clip=c.drift_clip,
+            clamp=c.clamp, precision=self.config.precision,
+        )  # fmt: skip
 
     def infer(self, x: Tensor, z: Tensor, draws: Draws) -> Tensor:
         """Step G1 from the known z; batch norm in evaluation mode, so that each chain is alone."""

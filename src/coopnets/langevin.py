@@ -89,7 +89,7 @@ def revise(
             (drift,) = torch.autograd.grad(f_x.sum(), x)
             x = x.detach()
             with torch.no_grad():
-                size = vector_norm(x).clamp_min(1e-12)
+                size = vector_norm(x).clamp_min(1e-12) if diagnose else None
                 drift = half * drift  # not in place: autograd may hand out an expanded tensor
                 if s is not None:
                     drift.sub_(x, alpha=half / s**2)
@@ -102,7 +102,7 @@ def revise(
                     x.clamp_(-clamp, clamp)
                 if fixed is not None:
                     x = torch.where(fixed, start, x)
-                if diagnose:
+                if size is not None:
                     u = (size.square() / (2 * s**2 * len(x)) if s else 0.0) - f_x.mean()
                     noise_size, moved = tau * delta * root / size, vector_norm(x - start) / root
                     trace.append(torch.stack([u, vector_norm(drift) / size, noise_size, moved]))

@@ -68,9 +68,9 @@ def refine(
     torus = wrapped(f) if canvas is not None and canvas.tile else nullcontext()
     with evaluating(f), frozen(f), torus:
         revised, _ = revise(
-            f.collapsed(), x, steps=steps, delta=langevin.delta * step_scale, s=langevin.s,
-            tau=tau, noise=noise, drift_clip=langevin.drift_clip, clamp=langevin.clamp,
-            precision=precision, diagnose=False,
+            f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
+            s=langevin.s, tau=tau, noise=noise, drift_clip=langevin.drift_clip,
+            clamp=langevin.clamp, precision=precision, diagnose=False,
         )  # fmt: skip
     return revised
 

@@ -51,6 +51,11 @@ def validate(config: Config) -> None:
     if config.teaching and not config.memory:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
     _validate_map(config)
+    if config.capture and config.langevin.tau_until and config.langevin.tau_decay == "linear":
+        raise CoopNetsError(
+            "--capture records one noise scale: with --langevin.tau-until choose "
+            "--langevin.tau-decay step"
+        )
     _validate_method(config)
 
 

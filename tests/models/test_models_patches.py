@@ -8,13 +8,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from coopnets.models import Descriptor, Generator, evaluating, frozen
-from coopnets.models.patches import convolve, convolve_transposed, deep, thin
+from coopnets.models.patches import (
+    ROWS,
+    THIN,
+    convolve,
+    convolve_transposed,
+    deep,
+    product_down,
+    product_up,
+    thin,
+)
 from coopnets.presets import preset
 
 SHAPES = [
     # channels in, out, side, kernel, stride, padding: thin, then deep
     (1, 5, 8, 4, 2, 1), (3, 7, 9, 5, 2, 2), (3, 6, 6, 3, 1, 0), (4, 5, 7, 5, 1, 2),
     (6, 5, 8, 4, 2, 1), (5, 6, 10, 4, 2, 0), (6, 7, 9, 5, 2, 2), (5, 5, 4, 3, 1, 1),
+    (5, 6, 9, 3, 2, 1), (5, 6, 11, 2, 3, 0),  # taps that do not fill a last stride, or one
 ]  # fmt: skip
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -24,13 +34,15 @@ def drawn(*shape: int, layout: torch.memory_format | None = None) -> Tensor:
     return (made.contiguous(memory_format=layout) if layout else made).requires_grad_()
 
 
-def assert_same_with_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor]) -> None:
-    torch.testing.assert_close(ours, theirs)
+def assert_same_with_gradients(
+    ours: Tensor, theirs: Tensor, inputs: list[Tensor], **tolerance: float
+) -> None:
+    torch.testing.assert_close(ours, theirs, **tolerance)
     direction = torch.randn_like(theirs)
     made = torch.autograd.grad(ours, inputs, direction)
     expected = torch.autograd.grad(theirs, inputs, direction)
     for a, b in zip(made, expected, strict=True):
-        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, b, **tolerance)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -52,6 +64,30 @@ def test_transposed_convolution(shape: tuple[int, ...], layout: torch.memory_for
     ours = convolve_transposed(x, w, b, stride, padding)
     theirs = F.conv_transpose2d(x, w, b, stride, padding)
     assert_same_with_gradients(ours, theirs, [x, w, b])
+
+
+@pytest.mark.parametrize("count", [2, 40], ids=["few rows", "many rows"])
+def test_fp32_takes_other_ways_to_the_same(count: int) -> None:
+    """With enough rows the library convolves, and it always spreads: 2 x 9 and 40 x 9 rows."""
+    assert 2 * 9 < ROWS <= 40 * 9
+    x = torch.randn(count, 6, 6, 6, requires_grad=True)
+    w, b = torch.randn(5, 6, 4, 4, requires_grad=True), torch.randn(5, requires_grad=True)
+    ours, theirs = convolve(x, w, b, 2, 1), F.conv2d(x, w, b, 2, 1)
+    assert_same_with_gradients(ours, theirs, [x, w, b], rtol=1e-4, atol=1e-4)
+    y, b = torch.randn(count, 5, 3, 3, requires_grad=True), torch.randn(6, requires_grad=True)
+    ours, theirs = convolve_transposed(y, w, b, 2, 1), F.conv_transpose2d(y, w, b, 2, 1)
+    assert_same_with_gradients(ours, theirs, [y, w, b], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] > THIN])
+def test_the_way_down_is_the_adjoint_of_the_way_up(shape: tuple[int, ...]) -> None:
+    """<P(x) W', y> = <x, P*(y W)>, without the library."""
+    first, last, side, kernel, stride, padding = shape
+    x, w = drawn(3, first, side, side).detach(), drawn(last, first, kernel, kernel).detach()
+    up = product_up(x, w, stride, padding)
+    y = torch.randn_like(up)
+    down = product_down(y, w, x.shape, stride, padding)
+    torch.testing.assert_close((up * y).sum(), (x * down).sum())
 
 
 @pytest.mark.parametrize("channels", [2, 5], ids=["thin", "deep"])
@@ -114,6 +150,33 @@ def test_collapsed_is_f(layout: torch.memory_format, spectral_norm: bool) -> Non
     (a,) = torch.autograd.grad(whole.sum(), x)
     (b,) = torch.autograd.grad(short.sum(), x)
     torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_collapsed_brings_weights_to_bf16_once(layout: torch.memory_format) -> None:
+    """Bit for bit what autocast does at every evaluation."""
+    c = preset("digits")
+    torch.manual_seed(0)
+    f = Descriptor(replace(c.descriptor, init_std=0.05), 28, 1).to(memory_format=layout)
+    x = torch.rand(3, 1, 28, 28, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16), frozen(f):
+        once, each = f.collapsed("bf16")(x), f.collapsed("fp32")(x)
+        (a,) = torch.autograd.grad(once.sum(), x)
+        (b,) = torch.autograd.grad(each.sum(), x)
+    assert torch.equal(once, each) and torch.equal(a, b)
+
+
+def test_collapsed_normalises_spectrally_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    c = preset("digits")
+    f = Descriptor(replace(c.descriptor, spectral_norm=True), 28, 1).eval()
+    done: list[int] = []
+    kind = type(f.features[0].parametrizations.weight[0])
+    divide = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda *a: done.append(1) or divide(*a))
+    short = f.collapsed()
+    for _ in range(3):
+        short(torch.rand(1, 1, 28, 28))
+    assert len(done) == 4  # three convolutions and the top
 
 
 def test_frozen_networks_thaw_whatever_happens() -> None:

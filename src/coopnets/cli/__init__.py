@@ -13,6 +13,7 @@ from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
 from coopnets.cli.train import train_command
 from coopnets.errors import CoopNetsError
+from coopnets.threads import keep_to_quota
 
 ABOUT = """Cooperative learning of an energy-based descriptor and a latent-variable generator.
 
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code: 0 done, 1 a known error, 2 bad usage, 130 Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     keep_memory()
+    keep_to_quota()
     try:
         commands: dict[str, Callable[..., int]] = {
             "train": train_command(arguments),

@@ -122,6 +122,8 @@ def run_training(
     processes = this_process()
     folder = RunFolder(run)
     config = resolved(config, processes, None if fresh else folder)
+    if config.capture and processes.device.type != "cuda" and processes.first:
+        print("--capture needs a CUDA device: the chains run without it")
     with processes.first_before_others():  # the first fills the cache, the others find it
         images = open_observed(
             config, **source, strict=strict, say=print if processes.first else lambda _: None

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from coopnets.capture import Chains
 from coopnets.chance import Draws
 from coopnets.config import Config
 from coopnets.cooperate import noise_scale
 from coopnets.errors import CoopNetsError
 from coopnets.guard import examine_chains
-from coopnets.langevin import Trace, revise
+from coopnets.langevin import Trace
 from coopnets.learner import Iteration
 from coopnets.methods.generating import (
     arithmetic,
@@ -29,7 +30,7 @@ from coopnets.methods.generating import (
     numbers,
     placed,
 )
-from coopnets.models import Descriptor, evaluating, frozen
+from coopnets.models import Descriptor
 from coopnets.optimize import make_optimizer
 from coopnets.processes import Processes
 from coopnets.sample import samples
@@ -56,6 +57,7 @@ class DescriptorAlone:
         torch.manual_seed(config.seed)
         descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
         self.f = placed(descriptor, config, device)
+        self.chains = Chains(self.f, processes, config.capture)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f}
         self.averages = averages_of(config, descriptor=self.f)
         self.optimizers: dict[str, Optimizer] = {
@@ -120,12 +122,11 @@ class DescriptorAlone:
     def run(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """L steps of Langevin dynamics, noise scale annealed as configured."""
         c = self.config.langevin
-        with evaluating(self.f), frozen(self.f):
-            return revise(
-                self.f.collapsed(), x, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
-                tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), noise=draws.like,
-                drift_clip=c.drift_clip, clamp=c.clamp, precision=self.config.precision,
-            )  # fmt: skip
+        return self.chains(
+            x, draws, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
+            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), drift_clip=c.drift_clip,
+            clamp=c.clamp, precision=self.config.precision,
+        )  # fmt: skip
 
     def show(self, count: int) -> tuple[Tensor, ...]:
         """Chains 0 to count - 1 of the run's seed, from noise, as when sampling."""

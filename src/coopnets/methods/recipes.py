@@ -108,6 +108,7 @@ CONCERNED: dict[str, frozenset[str]] = {
     "langevin": _BOTH,
     "data_noise": _BOTH,
     "chains": _BOTH,
+    "capture": _BOTH,
     "generator": _LATENT,
     "generator_optimizer": _LATENT,
     "critic": frozenset({"dcgan", "wgan"}),

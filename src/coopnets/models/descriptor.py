@@ -6,6 +6,7 @@ U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net)
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -68,20 +69,25 @@ class Descriptor(nn.Module):
         outputs: Tensor = h if self.top is None else self.top(h)
         return outputs.float().flatten(1).sum(1)
 
-    def collapsed(self) -> Callable[[Tensor], Tensor]:
-        """f with its K outputs summed beforehand, for many evaluations with the same weights.
+    def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+        """f for many evaluations with the same weights, none of which gets a gradient.
 
-        A sum of K linear outputs is one linear output with the summed weights. No gradient
-        reaches the top's weights through it.
+        A sum of K linear outputs is one linear output with the summed weights. The weights are
+        brought to ``precision``, and divided by their norms if they are, once instead of at every
+        evaluation.
         """
-        top = self.top
-        if top is None:
-            return self
+        dtype, top = torch.bfloat16 if precision == "bf16" else torch.float32, self.top
         with torch.no_grad():
-            weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
+            layers = [_with_weights(layer, dtype) for layer in self.features]
+            if top is not None:
+                weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
 
         def f(x: Tensor) -> Tensor:
-            h = self.features(x)
+            h = x
+            for layer in layers:
+                h = layer(h)
+            if top is None:
+                return h.float().sum((1, 2, 3))
             alike = not isinstance(top, nn.Linear)  # at every position
             w = weight.view(1, -1, 1, 1) if alike else weight.view(1, *h.shape[1:])
             weighted = h.float() * w.contiguous(memory_format=torch.channels_last)
@@ -96,6 +102,14 @@ def _bias(layer: nn.Linear | Conv2d) -> Tensor:
     if layer.bias is None:
         raise ValueError("the top has no bias")
     return layer.bias
+
+
+def _with_weights(layer: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """The layer with its present weights in ``dtype``, as constants."""
+    if not isinstance(layer, Conv2d):
+        return layer
+    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+    return partial(layer.convolve, weight=layer.weight.detach().to(dtype), bias=bias)
 
 
 def energy(f: Tensor, x: Tensor, s: float | None) -> Tensor:

@@ -43,21 +43,24 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, H', W')."""
+        return self.convolve(x, self.weight, self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The same with weights from elsewhere."""
         stride, padding = self.stride[0], int(self.padding[0])
         if self.wrap:
             x, padding = self._wrapped(x, padding), 0
         elif self.same:
             (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
-            if top == bottom == left == right:  # the library pads inside the kernel: no copy
-                padding = top
-            else:
-                x = F.pad(x, (left, right, top, bottom))
+            padding = min(top, left)  # what both ends have in common costs the kernel no copy
+            beyond = (left - padding, right - padding, top - padding, bottom - padding)
+            x = F.pad(x, beyond) if any(beyond) else x
         rows, columns = (
             (side + 2 * padding - self.kernel_size[0]) // stride + 1 for side in x.shape[-2:]
         )
-        if thin(self.in_channels, x) or deep(self.weight, rows * columns):
-            return convolve(x, self.weight, self.bias, stride, padding)
-        return F.conv2d(x, self.weight, self.bias, stride, padding)
+        if thin(self.in_channels, x) or deep(weight, rows * columns):
+            return convolve(x, weight, bias, stride, padding)
+        return F.conv2d(x, weight, bias, stride, padding)
 
     def _wrapped(self, x: Tensor, padding: int) -> Tensor:
         """The torus cut open, with as much on each side as zeros are put there otherwise."""

@@ -1,0 +1,174 @@
+"""A training iteration: ours against the published PyTorch port's way of doing it.
+
+The same networks, chains, steps and batch, from the same weights on the same images. The last
+line is how many times faster ours is.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from benchmarks import rivals
+from benchmarks.command import Options, command
+from benchmarks.networks import descriptor, images
+from benchmarks.port import Port
+from benchmarks.result import Column, Result, Row
+from benchmarks.timing import Times, interleave
+from coopnets.config import Config, Precision
+from coopnets.cooperate import Cooperation
+from coopnets.errors import CoopNetsError
+from coopnets.layout import resolve_layout
+from coopnets.precision import resolve
+from coopnets.presets import preset
+from coopnets.processes import Processes
+
+LAPS = {"g0": "G0", "d1": "D1", "d2": "D2", "g2": "G2"}
+COLUMNS = [
+    Column("way", "way"),
+    Column("precision", "in"),
+    Column("layout", "layout"),
+    Column("whole", "iteration, ms", ".0f", "whole_median"),
+    Column("rate", "images/s", ".1f"),
+    *(Column(key, f"{name}, ms", ".0f") for key, name in LAPS.items()),
+    Column("over_port", "x the port's way", ".2f"),
+]
+
+
+@dataclass(kw_only=True)
+class IterationOptions(Options):
+    """Time a training iteration against the published port's way."""
+
+    preset: str = "pt-cifar"
+    """Settings; what the port does not know is switched off."""
+    chains: int = 100
+    """Langevin chains of an iteration."""
+    batch_size: int = 100
+    """Observed images of an iteration."""
+    steps: int = 10
+    """L."""
+    noise: bool = False
+    """Langevin noise, which the port leaves out unless asked."""
+    seconds: float = 30.0
+    """Least time of all iterations together."""
+
+
+def settings(options: IterationOptions) -> Config:
+    """The preset with what both ways have in common, learning next to nothing.
+
+    How fast it learns does not change how long it takes, but what runs away would stop it.
+    """
+    c = preset(options.preset)
+    chains, batch, steps = options.chains, options.batch_size, options.steps
+    if options.quick:
+        chains, batch, steps = 4, 4, 2
+    adam = ("descriptor_optimizer", "generator_optimizer")
+    if any(getattr(c, name).kind != "adam" for name in adam):
+        raise CoopNetsError(f"the preset {options.preset} is not trained by Adam, as the port is")
+    plain = {name: replace(getattr(c, name), lr=1e-6, clip=None, cap=None) for name in adam}
+    return replace(
+        c, **plain, chains=chains, batch_size=batch, memory=0, teaching=0, ema=0.0,
+        langevin=replace(c.langevin, steps=steps, tau=float(options.noise), drift_clip=None),
+    )  # fmt: skip
+
+
+def run(options: IterationOptions) -> Result:
+    """Measure both ways, and ours in fp32 too where the default is bf16."""
+    device = torch.device(options.device)
+    config, processes = settings(options), Processes(device)
+    x = images(config, config.batch_size, device)
+    learners = {}
+    default = resolve("auto", device)
+    for precision in dict.fromkeys((default, "fp32")):
+        c = replace(config, precision=cast(Precision, precision))
+        c = replace(c, layout=resolve_layout(c, processes))
+        learners[f"ours {precision}"] = Cooperation(c, processes)
+    first = next(iter(learners.values()))
+    start = descriptor(config, device).state_dict()
+    for learner in learners.values():
+        learner.f.load_state_dict(start)
+        learner.g.load_state_dict(first.g.state_dict())
+    port = Port(config, first.f, first.g)
+    assert_same(learners, port, x)
+
+    laps: dict[str, list[dict[str, float]]] = {}
+    cases = {who: _ours(learner, x, laps.setdefault(who, [])) for who, learner in learners.items()}
+    cases["the port's way"] = _ports(port, x, laps.setdefault("the port's way", []))
+    times = interleave(cases, options.rounds(), device)
+    rows = [row(who, times[who], laps[who], config.batch_size) for who in cases]
+    for r, learner in zip(rows, learners.values(), strict=False):
+        r |= {"precision": learner.config.precision, "layout": learner.config.layout}
+        r["over_port"] = rows[-1]["whole"] / r["whole"]
+    rows[0]["least"] = {"over_port": 3.0}
+    rows[-1] |= {"precision": "fp32", "layout": "contiguous"}
+    notes = [
+        f"Preset {options.preset}, {config.chains} chains, batch {config.batch_size}, "
+        f"L = {config.langevin.steps}, noise {'on' if options.noise else 'off'}. Iterations: "
+        "minimum, and median in brackets; images/s and the steps: medians. One Langevin step, and "
+        "the descriptor's gradient, were found equal first.",
+        f"{rows[0]['over_port']:.2f} times the published port's way (at least 3 is the aim)",
+    ]
+    return Result(title="Training iteration", columns=COLUMNS, rows=rows, notes=notes)
+
+
+def assert_same(learners: dict[str, Cooperation], port: Port, x: Tensor) -> None:
+    """One Langevin step, and the descriptor's gradient between data and revisions.
+
+    Raises:
+        CoopNetsError: they differ; nothing must be timed.
+    """
+    chains: dict[str, rivals.Chain] = {"the port's way": port.revise}
+    for who, learner in learners.items():
+        c = learner.config
+        chains[who] = rivals.ours(learner.f, c.langevin, c.precision)
+    arithmetic = {who: str(learner.config.precision) for who, learner in learners.items()}
+    rivals.assert_same_step(chains, "the port's way", x, arithmetic)
+    other = x.flip(0).mul(0.5)
+    weights = list(port.f.parameters())
+    theirs = torch.autograd.grad(port.f(other).mean() - port.f(x).mean(), weights)
+    for who, learner in learners.items():
+        loss, _, _ = learner.descriptor_loss(x, other)
+        mine = torch.autograd.grad(loss, list(learner.f.parameters()))
+        off = sum(float((a - b).square().sum()) for a, b in zip(mine, theirs, strict=True))
+        size = sum(float(b.square().sum()) for b in theirs)
+        if not (off / size) ** 0.5 <= rivals.TOLERANCE[learner.config.precision]:
+            raise CoopNetsError(
+                f"the descriptor's gradient of {who} is not that of the port's way, so nothing "
+                "was timed"
+            )
+
+
+def row(who: str, times: Times, laps: list[dict[str, float]], images: int) -> Row:
+    """Times of one way; of the laps, those of the timed iterations count."""
+    timed = laps[-len(times.seconds) :]
+    steps = {key: statistics.median(lap[f"seconds_{key}"] for lap in timed) * 1e3 for key in LAPS}
+    return {
+        "way": who.split()[0] if who.startswith("ours") else who,
+        "whole": times.minimum * 1e3, "whole_median": times.median * 1e3,
+        "rate": images / times.median, "rounds": len(times.seconds), **steps,
+    }  # fmt: skip
+
+
+def _ours(learner: Cooperation, x: Tensor, laps: list[dict[str, float]]) -> Callable[[], None]:
+    def work() -> None:
+        laps.append(learner.iterate(x, len(laps)).metrics)
+
+    return work
+
+
+def _ports(port: Port, x: Tensor, laps: list[dict[str, float]]) -> Callable[[], None]:
+    generator = torch.Generator(x.device).manual_seed(0)
+    return lambda: laps.append(port.iterate(x, generator))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return command("iteration", IterationOptions, run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
