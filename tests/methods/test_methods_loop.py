@@ -157,3 +157,20 @@ def test_pictures_are_those_of_the_average(name: str, runs: Runs) -> None:
     assert torch.equal(learner.show(4)[0], shown[0])
     plain = build(replace(learner.config, ema=0.0), Processes(), 40)
     assert plain.averages == {}
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("other", "rel"), [({"precision": "bf16"}, 0.1), ({"layout": "channels_last"}, 1e-3)]
+)
+def test_arithmetic_and_layout_hardly_matter(name: str, other: dict[str, Any], rel: float) -> None:
+    """An iteration tells much the same, and the losses outside the networks stay in fp32."""
+    x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    told = []
+    for changes in ({"layout": "contiguous"}, other):
+        learner = build(replace(VARIANTS[name], **changes), Processes(), 40)
+        made = learner.iterate(x[: learner.images], 0)
+        assert made.x_tilde.dtype == torch.float32
+        told.append({k: v for k, v in made.metrics.items() if not k.startswith("seconds")})
+    for k, v in told[0].items():
+        assert told[1][k] == pytest.approx(v, rel=rel, abs=rel / 10), k

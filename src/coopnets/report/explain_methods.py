@@ -11,8 +11,8 @@ DCGAN = (
         "linear",
         "Mean probability that the discriminator D gives observed images, and generated ones, of "
         "being observed; each before D learns from them.",
-        "The two stay apart, often near 0.8 and 0.2, and neither sticks to the end of the scale. "
-        "Where D can no longer tell them apart both are 1/2 (dotted).",
+        "The two stay apart, and neither sticks to the end of the scale. Where D can no longer "
+        "tell them apart both are 1/2 (dotted).",
         "0.99 and 0.01 for good: D has won, and the generator learns little. Give it more time "
         "first; then lower `--critic-optimizer.lr`, or raise `--generator-optimizer.lr`. Both "
         "swing between the ends: lower both rates.",
@@ -166,9 +166,9 @@ DESCRIPTOR = (
         "linear",
         "Mean of the descriptor f(x; θ) over observed images and over the ends of the chains. The "
         "learning gradient is the difference of the two; their common level means nothing.",
-        "The two cross again and again: chains that end with a higher f than the data have gone "
-        "too far, and the next steps push f down there.",
-        "f(data) above for good: chains are too short or too slow to arrive, raise "
+        "The two run close together and may cross: where chains end with a higher f than the "
+        "data, the next steps push f down there.",
+        "f(data) far above for good: chains are too short or too slow to arrive, raise "
         "`--langevin.steps`. They part ever further: the descriptor is too strong, lower "
         "`--descriptor-optimizer.lr` or raise `--data-noise`.",
     ),

@@ -45,7 +45,13 @@ def method_of(config: dict[str, Any]) -> str:
 
 
 def energy_unit(config: dict[str, Any]) -> float:
-    """dim(x) / s^2, or dim(x) without a reference; 1 where the settings do not say."""
+    """dim(x) / s^2, or dim(x) without a reference; 1 where the settings do not say.
+
+    It is 1 for the descriptor alone too: with no generator's proposals to stay near, f need not
+    balance a reference.
+    """
+    if method_of(config) == "descriptor":
+        return 1.0
     pixels = int(config.get("image_channels") or 1) * int(config.get("size") or 1) ** 2
     s = (config.get("langevin") or {}).get("s") or 1.0
     return float(pixels / s**2)
