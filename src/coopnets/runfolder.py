@@ -3,7 +3,7 @@
 config.json     the resolved settings, the data, the versions
 metrics.jsonl   one line every few iterations, and one for each event
 log.txt         what was said on the terminal
-grids/          data | proposed | revised over time
+grids/          data | proposed | revised over time, or data | samples
 checkpoints/    the whole state, newest three
 report.html     pictures and curves
 """

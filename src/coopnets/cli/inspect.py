@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from coopnets import checkpoint
-from coopnets.config import flatten, to_dict
+from coopnets.config import Method, flatten, to_dict
 from coopnets.methods import concerns, recipe
 from coopnets.presets import ABOUT, PRESETS, preset
 from coopnets.runfolder import RunFolder
@@ -72,21 +72,27 @@ def report(run: tyro.conf.Positional[Path], /) -> int:
     return 0
 
 
-def presets(name: tyro.conf.Positional[str | None] = None, /, json: bool = False) -> int:
+def presets(
+    name: tyro.conf.Positional[str | None] = None,
+    /,
+    method: Method = "coopnets",
+    json: bool = False,
+) -> int:
     """List the presets, or show every setting of one.
 
     Args:
         name: a preset.
+        method: show the preset as that method uses it.
         json: print JSON.
     """
     if json:
         chosen = PRESETS if name is None else {name: preset(name)}
-        print(json_module.dumps({k: to_dict(v) for k, v in chosen.items()}))
+        print(json_module.dumps({k: to_dict(recipe(v, method)) for k, v in chosen.items()}))
     elif name is None:
         for key, about in ABOUT.items():
             print(f"{key:16} {about}")
     else:
-        for key, value in flatten(preset(name)):
-            if concerns(key, "coopnets"):
+        for key, value in flatten(recipe(preset(name), method)):
+            if concerns(key, method):
                 print(f"{key:32} {value}")
     return 0

@@ -72,11 +72,13 @@ class DCGAN:
         d, g, watch = self.d, self.g, Stopwatch(self.processes.device)
         draws = self.processes.draws(self.config.seed, t, attempt)
 
-        # D ascends mean log D(x) + mean log(1 - D(g(z))). Each batch has statistics of its own.
-        with torch.no_grad(), arithmetic(self):
-            fake = g(latents(self, draws))
+        # One batch of g(z) serves both steps, as in Chintala's own code of the paper.
         with arithmetic(self):
-            real_logit, fake_logit = d(x), d(fake)
+            made = g(latents(self, draws))
+
+        # D ascends mean log D(x) + mean log(1 - D(g(z))). Each batch has statistics of its own.
+        with arithmetic(self):
+            real_logit, fake_logit = d(x), d(made.detach())
         loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
         metrics = numbers(
             self,
@@ -88,9 +90,8 @@ class DCGAN:
         descend(self, "critic", loss, t)
         watch.lap("critic")
 
-        # g ascends mean log D(g(z)), on new z.
+        # g ascends mean log D(g(z)) under the D that has just learnt.
         with frozen(d), arithmetic(self):
-            made = g(latents(self, draws))
             loss = F.softplus(-d(made)).mean()
         metrics |= numbers(self, generator_loss=loss)
         examine_numbers(metrics)

@@ -37,8 +37,10 @@ class Critic(nn.Module):
         for channels, kernel, stride in zip(
             config.channels, config.kernels, config.strides, strict=True
         ):
-            layers.append(Conv2d(width, channels, kernel, stride, None))
-            if config.norm == "batch" and len(layers) > 1:
+            # Normalisation takes constants away: only rounding would move a bias before it.
+            normed = config.norm == "batch" and bool(layers)
+            layers.append(Conv2d(width, channels, kernel, stride, None, bias=not normed))
+            if normed:
                 layers.append(BatchNorm2d(channels, scale=True, eps=EPS))
             layers.append(activation("leaky_relu", config.slope))
             width, side = channels, -(-side // stride)

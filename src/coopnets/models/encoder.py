@@ -28,8 +28,9 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = []
         width, side = image_channels, size
         for channels, kernel in zip(config.channels[::-1], config.kernels[::-1], strict=True):
-            layers.append(Conv2d(width, channels, kernel, 2, None))
-            if config.norm == "batch":
+            normed = config.norm == "batch"
+            layers.append(Conv2d(width, channels, kernel, 2, None, bias=not normed))
+            if normed:
                 layers.append(BatchNorm2d(channels, scale=config.norm_scale, eps=config.norm_eps))
             layers.append(activation(config.activation, config.slope))
             width, side = channels, -(-side // 2)

@@ -36,9 +36,15 @@ class Conv2d(nn.Conv2d):
     wrap = False
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int | None
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int,
+        padding: int | None,
+        bias: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, padding or 0)
+        super().__init__(in_channels, out_channels, kernel, stride, padding or 0, bias=bias)
         self.same = padding is None
 
     def forward(self, x: Tensor) -> Tensor:

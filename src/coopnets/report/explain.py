@@ -1,9 +1,10 @@
-"""The curves of a report, and what each of them tells.
+"""The curves of a report of cooperative learning, and what each of them tells.
 
-``{unit}`` stands for the value of dim(x)/s² in the run at hand.
+``{unit}`` stands for the value of dim(x)/s² in the run at hand. The curves of the other methods
+are in :mod:`coopnets.report.explain_methods`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Scale = Literal["linear", "log", "auto", "shares"]
@@ -35,14 +36,24 @@ class Curve:
 GAP = "gap"
 """|f(data) - f(revised)| in units of dim(x)/s^2, computed from the log."""
 
-STEPS = {
-    "seconds_d1": "D1 revise (Langevin)",
-    "seconds_d2": "D2 descriptor",
-    "seconds_g2": "G2 generator",
-    "seconds_g0": "G0 propose",
-    "seconds_g1": "G1 infer z",
-    "seconds_rest": "the rest",
-}
+REST = "seconds_rest"
+"""What the steps leave of an iteration's time, computed from the log."""
+
+SPEED = Curve(
+    "Speed",
+    {"images_per_second": "observed images a second"},
+    "linear",
+    "Observed images used a second: those of an iteration over its time.",
+    "Flat. A slow first line is normal, kernels are being chosen and caches filled.",
+    "A step down means that something else uses the machine, or that it throttles.",
+)
+
+
+def shares(steps: dict[str, str], what: str, healthy: str = "", otherwise: str = "") -> Curve:
+    """The curve of where an iteration's time goes: ``steps`` are keys of the log to legend."""
+    lines = {**steps, REST: "the rest"}
+    return Curve("Where an iteration goes", lines, "shares", what, healthy, otherwise)
+
 
 CURVES = (
     Curve(
@@ -121,19 +132,19 @@ CURVES = (
         "Flat and high: raise `--teaching` (with `--memory`) or `--generator-optimizer.lr`, "
         "keeping it well below the descriptor's rate.",
     ),
-    Curve(
-        "Speed",
-        {"images_per_second": "observed images a second"},
-        "linear",
-        "Observed images used a second: batch size over the time of an iteration.",
-        "Flat. A slow first line is normal, kernels are being chosen and caches filled.",
-        "A step down means that something else uses the machine, or that it throttles. Speed "
-        "grows with fewer `--langevin.steps`, and with smaller `--descriptor.channels`.",
+    replace(
+        SPEED,
+        otherwise=SPEED.otherwise + " Speed grows with fewer `--langevin.steps`, and with smaller "
+        "`--descriptor.channels`.",
     ),
-    Curve(
-        "Where an iteration goes",
-        STEPS,
-        "shares",
+    shares(
+        {
+            "seconds_d1": "D1 revise (Langevin)",
+            "seconds_d2": "D2 descriptor",
+            "seconds_g2": "G2 generator",
+            "seconds_g0": "G0 propose",
+            "seconds_g1": "G1 infer z",
+        },
         "Share of an iteration's time in each step of the algorithm: the generator proposes (G0), "
         "Langevin revises (D1), z is inferred (G1, if on), and both networks learn (D2, G2).",
         "D1 is the largest part: L Langevin steps take L passes through the descriptor, forwards "

@@ -10,7 +10,8 @@ from PIL import Image
 
 from coopnets.runfolder import RunFolder
 
-PANELS = ("data", "proposed", "revised")
+PANELS = (("data", "proposed", "revised"), ("data", "samples"))
+"""The panels of a grid, of methods with revision and without."""
 GAP = 12
 """Pixels between the panels of a grid."""
 PADDING = 2
@@ -84,12 +85,13 @@ def _read(file: Path) -> dict[str, Image.Image]:
             whole = picture.copy()
     except (OSError, ValueError, SyntaxError):  # a kill while it was written
         return {}
-    side, rest = divmod(whole.width - 2 * GAP, 3)
-    if rest or side != whole.height:
-        return {"samples": whole}
-    starts = [i * (side + GAP) for i in range(3)]
-    parts = [whole.crop((x, 0, x + side, side)) for x in starts]
-    return dict(zip(PANELS, parts, strict=True))
+    side = whole.height
+    for names in PANELS:
+        starts = [i * (side + GAP) for i in range(len(names))]
+        if whole.width == starts[-1] + side:
+            parts = [whole.crop((x, 0, x + side, side)) for x in starts]
+            return dict(zip(names, parts, strict=True))
+    return {"samples": whole}
 
 
 def _smaller(panel: Image.Image, size: int) -> Picture:

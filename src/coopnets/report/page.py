@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from coopnets.report.guide import Guide, guide
 from coopnets.report.health import Check, checks, verdict
 from coopnets.report.history import History
 from coopnets.report.images import FINE, Picture, Snapshot, latest, over_time
@@ -9,6 +10,7 @@ from coopnets.report.settings import (
     Setting,
     continue_command,
     energy_unit,
+    method_of,
     sample_command,
     settings,
     shown,
@@ -23,7 +25,6 @@ CAPTIONS = {
     "data": "observed images",
     "proposed": "x̂ = g(z), drawn by the generator alone",
     "revised": "x̃, the same after Langevin revision by the descriptor",
-    "samples": "",
 }
 LOG_LINES = 60
 
@@ -37,13 +38,15 @@ def page(folder: RunFolder) -> str:
     described = folder.describe()
     config, data = described.get("config", {}), described.get("data", {})
     history, size = History.read(folder), int(config.get("size") or FINE)
-    last = latest(folder, size)
-    title = f"{config.get('preset', 'run')} · {data.get('source', 'unknown data')}"
+    last, unit, method = latest(folder, size), energy_unit(config), method_of(config)
+    names = [config.get("preset", "run"), *([method] if method != "coopnets" else [])]
+    title = " · ".join([*names, data.get("source", "unknown data")])
+    reading = guide(method)
     parts = [
         _head(title, config, data, history, last),
-        _health(folder, history, energy_unit(config)),
-        _pictures(folder, last, size),
-        *curve_sections(history, energy_unit(config)),
+        _health(folder, history, unit, reading),
+        _pictures(folder, last, size, reading),
+        *curve_sections(history, unit, reading.curves),
         _commands(folder, described),
         _settings(config),
         _log(folder),
@@ -88,8 +91,8 @@ def _head(
     )
 
 
-def _health(folder: RunFolder, history: History, unit: float) -> str:
-    found = checks(history, unit)
+def _health(folder: RunFolder, history: History, unit: float, reading: Guide) -> str:
+    found = checks(history, unit, reading.rules, reading.remedy)
     state, line = verdict(found, len(history.lines))
     listed = "".join(_check(check) for check in found)
     return (
@@ -124,23 +127,22 @@ def _events(folder: RunFolder, history: History) -> str:
     return f'<h2>Events</h2><ul class="events">{"".join(items)}</ul>'
 
 
-def _pictures(folder: RunFolder, last: Snapshot | None, size: int) -> str:
+def _pictures(folder: RunFolder, last: Snapshot | None, size: int, reading: Guide) -> str:
     if last is None:
         return '<h2>Pictures</h2><p class="note">None yet: the first come with a checkpoint.</p>'
-    fine = " fine" if size >= FINE else ""
+    fine, count = " fine" if size >= FINE else "", f"of-{len(last.panels)}"
+    captions = {**CAPTIONS, "samples": reading.samples}
     panels = "".join(
         f"<figure>{_image(picture, f'{name}, iteration {last.iteration}')}"
-        f"<figcaption><b>{name.capitalize()}</b> {CAPTIONS[name]}</figcaption></figure>"
+        f"<figcaption><b>{name.capitalize()}</b> {escape(captions[name])}</figcaption></figure>"
         for name, picture in last.panels.items()
     )
     earlier = "".join(_snapshot(snapshot) for snapshot in over_time(folder, size))
     return (
-        f'<section><h2>Pictures at iteration {last.iteration:,}</h2><div class="last{fine}">'
-        f"{panels}</div><h2>Over time</h2>"
-        '<p class="note">Proposed and revised from the same latent vectors each time. The two '
-        "grow alike while the generator learns. Noise in the pictures announces a blow-up an "
-        "epoch or two ahead; square artefacts that stay come from too small a descriptor rate. "
-        f'All grids are in the folder grids.</p><div class="time">{earlier}</div></section>'
+        f"<section><h2>Pictures at iteration {last.iteration:,}</h2>"
+        f'<div class="last {count}{fine}">{panels}</div><h2>Over time</h2>'
+        f'<p class="note">{escape(reading.pictures)} All grids are in the folder grids.</p>'
+        f'<div class="time {count}">{earlier}</div></section>'
     )
 
 

@@ -4,7 +4,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from coopnets.config import to_dict
+from coopnets.config import SAMPLED_BY, to_dict
+from coopnets.methods import concerns, recipe
 from coopnets.presets import PRESETS
 from coopnets.runfolder import RunFolder
 
@@ -20,14 +21,16 @@ class Setting:
 
 
 def settings(config: dict[str, Any]) -> list[Setting]:
-    """Every setting of a stored configuration.
+    """Every setting of a stored configuration that its method uses.
 
     Works on the stored dictionary, so that a report of an older version's run still comes out.
     """
-    chosen = PRESETS.get(str(config.get("preset")))
-    base = dict(_flat(to_dict(chosen))) if chosen else {}
+    chosen, method = PRESETS.get(str(config.get("preset"))), method_of(config)
+    base = dict(_flat(to_dict(recipe(chosen, method)))) if chosen else {}
     rows = []
     for name, value in _flat(config):
+        if not concerns(name, method):
+            continue
         before = base.get(name, value)
         # "auto" is resolved when a run starts; that is no change of the user's.
         changed = _plain(before) != _plain(value) and before != "auto"
@@ -35,8 +38,20 @@ def settings(config: dict[str, Any]) -> list[Setting]:
     return rows
 
 
+def method_of(config: dict[str, Any]) -> str:
+    """The method that a stored configuration names; older ones knew one alone."""
+    named = str(config.get("method", "coopnets"))
+    return named if named in SAMPLED_BY else "coopnets"
+
+
 def energy_unit(config: dict[str, Any]) -> float:
-    """dim(x) / s^2, or dim(x) without a reference; 1 where the settings do not say."""
+    """dim(x) / s^2, or dim(x) without a reference; 1 where the settings do not say.
+
+    It is 1 for the descriptor alone too: with no generator's proposals to stay near, f need not
+    balance a reference.
+    """
+    if method_of(config) == "descriptor":
+        return 1.0
     pixels = int(config.get("image_channels") or 1) * int(config.get("size") or 1) ** 2
     s = (config.get("langevin") or {}).get("s") or 1.0
     return float(pixels / s**2)
@@ -52,6 +67,7 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
     config, data = described.get("config", {}), described.get("data", {})
     words = ["coopnets", "train", str(data.get("source", "DATA")), "--run", str(folder.path)]
     words += ["--preset", str(config.get("preset", "scene"))]
+    words += ["--method", method] if (method := method_of(config)) != "coopnets" else []
     if (split := data.get("split", "train")) not in ("train", None):
         words += ["--split", str(split)]
     for row in settings(config):

@@ -42,8 +42,11 @@ img { display:block; width:100%; height:auto; border-radius:4px; }
 .last { display:grid; grid-template-columns:repeat(3,1fr); gap:1.2rem; }
 /* Larger images need more room than the text has. */
 .last.fine { width:min(calc(100vw - 2.5rem),1640px); margin-left:50%; transform:translateX(-50%); }
+.last.of-2 { grid-template-columns:repeat(2,1fr); max-width:720px; }
+.last.of-2.fine { max-width:none; width:auto; margin-left:0; transform:none; }
 .last figure:only-child { grid-column:1/-1; }
 .time { display:grid; grid-template-columns:repeat(2,1fr); gap:1.6rem 2rem; }
+.time.of-2 { grid-template-columns:repeat(4,1fr); gap:1.4rem 1.2rem; }
 .time .pair { display:grid; grid-auto-flow:column; grid-auto-columns:1fr; gap:.5rem; }
 .curve { display:grid; grid-template-columns:minmax(0,1.35fr) minmax(0,1fr); gap:.4rem 2.2rem;
   padding:1.6rem 0; border-top:1px solid var(--grid); }
@@ -71,7 +74,8 @@ footer { margin-top:3rem; font-size:.85rem; color:var(--muted); overflow-wrap:an
 @media (max-width:720px) {
   main { padding:1.8rem 1rem 3rem; } h1 { font-size:1.6rem; } h2 { margin-top:2.4rem; }
   .last.fine { width:auto; margin-left:0; transform:none; }
-  .last,.time,.curve { grid-template-columns:minmax(0,1fr); } .settings { columns:1; }
+  .last,.last.of-2,.time,.curve { grid-template-columns:minmax(0,1fr); }
+  .time.of-2 { grid-template-columns:repeat(2,1fr); } .settings { columns:1; }
   .facts { gap:.8rem 1.6rem; } .facts dd { font-size:1.05rem; } }
 @media print { body { background:#fff; } .curve,figure { break-inside:avoid; } }
 """

@@ -1,9 +1,11 @@
 """The part of the page that shows the log as curves, each beside how to read it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from coopnets.report.curves import BINS, draw
-from coopnets.report.explain import CURVES, GAP, NOT_CURVES, STEPS, Curve, other
+from coopnets.report.explain import CURVES, GAP, NOT_CURVES, REST, Curve, other
 from coopnets.report.health import gaps
 from coopnets.report.history import Column, History
 from coopnets.report.text import escape, number, prose
@@ -11,21 +13,26 @@ from coopnets.report.text import escape, number, prose
 SMALLEST_SHARE = 0.002
 
 
-def curve_sections(history: History, unit: float) -> list[str]:
-    """One section for each curve whose numbers the log has, then the numbers unknown here."""
+def curve_sections(history: History, unit: float, curves: Sequence[Curve] = CURVES) -> list[str]:
+    """One section for each curve whose numbers the log has, then the numbers unknown here.
+
+    Args:
+        history: the log.
+        unit: dim(x) / s^2, the size that f must balance.
+        curves: those of the method.
+    """
     columns = {key: history.column(key) for key in history.keys()}  # noqa: SIM118
     if not columns:
         return ["<h2>Curves</h2><p class='note'>None yet: the log is empty.</p>"]
     t = columns["iteration"]
     if history.has("f_data", "f_revised"):
         columns[GAP] = gaps(history, unit)
-    shares = _shares(columns)
     sections = [
         _section(curve, t, found, history, unit)
-        for curve in CURVES
-        if (found := shares if curve.scale == "shares" else _chosen(curve, columns))
+        for curve in curves
+        if (found := (_shares if curve.scale == "shares" else _chosen)(curve, columns))
     ]
-    for key in _unknown(columns):
+    for key in _unknown(columns, curves):
         sections.append(_section(other(key), t, {key: columns[key]}, history, unit))
     note = "Over iterations."
     if len(t) > BINS:
@@ -36,24 +43,24 @@ def curve_sections(history: History, unit: float) -> list[str]:
 
 
 def _chosen(curve: Curve, columns: dict[str, Column]) -> dict[str, Column]:
-    """The columns of a curve that the log has; other methods log less."""
+    """The columns of a curve that the log has; older versions logged less."""
     return {key: columns[key] for key in curve.lines if key in columns}
 
 
-def _unknown(columns: dict[str, Column]) -> list[str]:
-    known = NOT_CURVES | {key for curve in CURVES for key in curve.lines}
+def _unknown(columns: dict[str, Column], curves: Sequence[Curve]) -> list[str]:
+    known = NOT_CURVES | {GAP} | {key for curve in curves for key in curve.lines}
     return [key for key in columns if key not in known]
 
 
-def _shares(columns: dict[str, Column]) -> dict[str, Column]:
+def _shares(curve: Curve, columns: dict[str, Column]) -> dict[str, Column]:
     """Seconds of each step, and what they leave of the whole iteration."""
     if "seconds_all" not in columns:
         return {}
     whole = columns["seconds_all"]
-    found = {k: np.nan_to_num(columns[k]) for k in STEPS if k in columns}
+    found = {k: np.nan_to_num(columns[k]) for k in curve.lines if k in columns}
     if not found:
         return {}
-    found["seconds_rest"] = np.clip(whole - np.sum(list(found.values()), 0), 0, None)
+    found[REST] = np.clip(whole - np.sum(list(found.values()), 0), 0, None)
     least = SMALLEST_SHARE * np.nansum(whole)
     return {k: v for k, v in found.items() if np.nansum(v) >= least}
 

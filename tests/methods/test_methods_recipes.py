@@ -1,0 +1,95 @@
+"""Recipes: what they set, and what they leave to the preset."""
+
+from dataclasses import replace
+
+import pytest
+
+from coopnets.config import SAMPLED_BY, Config, flatten
+from coopnets.errors import CoopNetsError
+from coopnets.methods import METHODS, build, concerns, recipe
+from coopnets.methods.recipes import CONCERNED, RECIPES
+from coopnets.presets import PRESETS, preset
+from coopnets.processes import Processes
+from coopnets.validate import validate
+
+OTHERS = sorted(set(RECIPES) - {"coopnets"})
+SHARED = ("preset", "size", "image_channels", "crop", "sigma", "batch_size", "chains", "ema",
+          "precision", "layout", "seed", "generator.latent", "generator.channels",
+          "generator.kernels", "descriptor.channels", "descriptor.kernels")  # fmt: skip
+
+
+@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_recipe_makes_networks_of_every_preset(name: str, method: str) -> None:
+    config = recipe(preset(name), method)
+    validate(config)
+    before, after = dict(flatten(preset(name))), dict(flatten(config))
+    assert config.method == method
+    assert {k: after[k] for k in SHARED} == {k: before[k] for k in SHARED}
+    learner = build(replace(config, layout="contiguous"), Processes(), 10)
+    assert set(SAMPLED_BY[method]) <= set(learner.networks)
+    assert set(learner.averages) == (set(SAMPLED_BY[method]) if config.ema else set())
+    assert learner.memory.z.numel() == 0
+
+
+def test_cooperative_learning_is_the_preset_itself() -> None:
+    for config in PRESETS.values():
+        assert recipe(config, "coopnets") == config
+
+
+def test_names_agree() -> None:
+    assert set(RECIPES) == set(SAMPLED_BY) == {*METHODS, "generator"}
+    assert set(CONCERNED) <= {k.partition(".")[0] for k, _ in flatten(Config())}
+    with pytest.raises(CoopNetsError, match="no method 'gan'"):
+        recipe(Config(), "gan")
+
+
+def test_dcgan_is_that_of_its_paper() -> None:
+    c = recipe(preset("scene"), "dcgan")
+    for adam in (c.critic_optimizer, c.generator_optimizer):
+        assert (adam.kind, adam.lr, adam.beta1, adam.beta2) == ("adam", 2e-4, 0.5, 0.999)
+        assert (adam.clip, adam.cap, adam.decay, adam.weight_decay) == (None, None, 1.0, 0.0)
+    assert (c.critic.slope, c.critic.norm, c.critic.init_std) == (0.2, "batch", 0.02)
+    g = c.generator
+    assert (g.activation, g.norm, g.norm_scale, g.init_std) == ("relu", "batch", True, 0.02)
+    assert c.critic.channels == (48, 96, 192, 384) == g.channels[::-1]
+
+
+def test_wgan_is_that_of_its_paper_on_dcgans_networks() -> None:
+    c = recipe(preset("scene"), "wgan")
+    for rmsprop in (c.critic_optimizer, c.generator_optimizer):
+        assert (rmsprop.kind, rmsprop.lr, rmsprop.alpha) == ("rmsprop", 5e-5, 0.99)
+    assert (c.wgan.clip, c.wgan.critic_steps, c.wgan.gradient_penalty) == (0.01, 5, 0.0)
+    gan = recipe(preset("scene"), "dcgan")
+    assert (c.critic, c.generator) == (gan.critic, gan.generator)
+
+
+def test_short_runs_are_those_of_their_code() -> None:
+    """x + f' + 0.01 e, a hundred times, from uniform noise; data with noise of 0.03."""
+    c = recipe(preset("cifar"), "descriptor")
+    assert c.langevin.steps == 100 and c.langevin.s is None and c.chain.start == "noise"
+    assert c.langevin.delta**2 / 2 == pytest.approx(1.0)
+    assert c.langevin.tau * c.langevin.delta == pytest.approx(0.01)
+    assert (c.langevin.drift_clip, c.langevin.clamp, c.data_noise) == (None, None, 0.03)
+    adam = c.descriptor_optimizer
+    assert (adam.kind, adam.lr, adam.beta1, adam.clip, adam.decay) == ("adam", 1e-4, 0.9, None, 1)
+    assert (c.descriptor.outputs, c.descriptor.init_std) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "methods"),
+    [
+        ("langevin.delta", {"coopnets", "descriptor"}),
+        ("chain.restart", {"descriptor"}),
+        ("critic.channels", {"dcgan", "wgan"}),
+        ("wgan.clip", {"wgan"}),
+        ("vae.kl_weight", {"vae"}),
+        ("posterior.steps", {"coopnets", "generator"}),
+        ("sigma", {"coopnets", "vae", "generator"}),
+        ("generator.channels", set(RECIPES) - {"descriptor"}),
+        ("memory", {"coopnets"}),
+        ("batch_size", set(RECIPES)),
+    ],
+)
+def test_settings_concern_those_that_use_them(setting: str, methods: set[str]) -> None:
+    assert {m for m in RECIPES if concerns(setting, m)} == methods
