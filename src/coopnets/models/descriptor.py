@@ -43,9 +43,9 @@ class Descriptor(nn.Module):
             width = channels
         features = nn.Sequential(*layers)
         with torch.no_grad():
-            flat = features(torch.zeros(1, image_channels, size, size)).numel()
+            self.map = features(torch.zeros(1, image_channels, size, size)).shape[1:]
         self.features = features
-        self.top = nn.Linear(flat, config.outputs)
+        self.top = nn.Linear(self.map.numel(), config.outputs)
         if config.init_std is not None:
             start_normal(self, config.init_std)
         if config.spectral_norm:
@@ -68,14 +68,14 @@ class Descriptor(nn.Module):
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         with torch.no_grad():
             weight, bias = self.top.weight.float().sum(0), self.top.bias.float().sum()
+            weight = weight.view(1, *self.map).contiguous(memory_format=torch.channels_last)
             layers = [_with_weights(layer, dtype) for layer in self.features]
 
         def f(x: Tensor) -> Tensor:
             h = x
             for layer in layers:
                 h = layer(h)
-            w = weight.view(1, *h.shape[1:]).contiguous(memory_format=torch.channels_last)
-            total: Tensor = (h.float() * w).sum((1, 2, 3)) + bias
+            total: Tensor = (h.float() * weight).sum((1, 2, 3)) + bias
             return total
 
         return f
