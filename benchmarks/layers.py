@@ -85,13 +85,14 @@ def run(options: LayersOptions) -> Result:
 
 
 def layers(presets: Sequence[str]) -> Iterator[Layer]:
-    """The convolutions of presets' descriptors; where the padding is odd, the smaller one."""
+    """The convolutions of presets' descriptors, uneven padding counted to the map."""
     for config in distinct(presets).values():
         f = descriptor(config, torch.device("cpu"))
         for layer, (side, _), pads in convolutions(f, config.size):
+            before, after = pads[0]
             yield Layer(
-                layer.in_channels, layer.out_channels, side, layer.kernel_size[0],
-                layer.stride[0], pads[0][0],
+                layer.in_channels, layer.out_channels, side + after - before,
+                layer.kernel_size[0], layer.stride[0], before,
             )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Every chain takes x to x - delta^2/2 (x / s^2 - df/dx) + tau delta e, e ~ N(0, I
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -82,7 +83,9 @@ def torchebm(f: nn.Module, c: LangevinConfig) -> Chain:
     )
 
     def chain(x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-        revised: Tensor = sampler.sample(x=x, n_steps=steps, generator=generator)
+        # Our layers would compute weight gradients for whoever does not say that none is needed.
+        with frozen(f) if isinstance(f, Descriptor) else nullcontext():
+            revised: Tensor = sampler.sample(x=x, n_steps=steps, generator=generator)
         return revised
 
     return chain

@@ -86,7 +86,7 @@ def revise(
         for _ in range(steps):
             x.requires_grad_()
             f_x = f(x)
-            (drift,) = torch.autograd.grad(f_x.sum(), x)
+            (drift,) = torch.autograd.grad(f_x, x, torch.ones_like(f_x))
             x = x.detach()
             with torch.no_grad():
                 size = vector_norm(x).clamp_min(1e-12) if diagnose else None

@@ -4,7 +4,6 @@ p(x; theta) is proportional to exp(f(x; theta)) N(x; 0, s^2 I), so the energy is
 U(x) = |x|^2 / (2 s^2) - f(x; theta) (TPAMI 2018, section on the descriptor net).
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -45,13 +44,12 @@ class Descriptor(nn.Module):
             layers.append(Conv2d(width, channels, kernel, stride, padding))
             layers.append(activation(config.activation, config.slope))
             width = channels
-        self.features = features = nn.Sequential(*layers)
-        self.stride = math.prod(config.strides)
+        self.features = nn.Sequential(*layers)
         self.top: nn.Linear | Conv2d | None = None
         if config.top == "dense":
             with torch.no_grad():
-                flat = features(torch.zeros(1, image_channels, size, size)).numel()
-            self.top = nn.Linear(flat, config.outputs)
+                self.map = self.features(torch.zeros(1, image_channels, size, size)).shape[1:]
+            self.top = nn.Linear(self.map.numel(), config.outputs)
         elif config.top == "map":
             self.top = Conv2d(width, config.outputs, 1, 1, 0)
         if config.init_std is not None:
@@ -77,10 +75,13 @@ class Descriptor(nn.Module):
         evaluation.
         """
         dtype, top = torch.bfloat16 if precision == "bf16" else torch.float32, self.top
+        everywhere = not isinstance(top, nn.Linear)  # alike at every position
         with torch.no_grad():
             layers = [_with_weights(layer, dtype) for layer in self.features]
             if top is not None:
                 weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
+                weight = weight.view(1, *((-1, 1, 1) if everywhere else self.map))
+                weight = weight.contiguous(memory_format=torch.channels_last)
 
         def f(x: Tensor) -> Tensor:
             h = x
@@ -88,11 +89,8 @@ class Descriptor(nn.Module):
                 h = layer(h)
             if top is None:
                 return h.float().sum((1, 2, 3))
-            alike = not isinstance(top, nn.Linear)  # at every position
-            w = weight.view(1, -1, 1, 1) if alike else weight.view(1, *h.shape[1:])
-            weighted = h.float() * w.contiguous(memory_format=torch.channels_last)
-            positions = h.shape[2] * h.shape[3] if alike else 1
-            total: Tensor = weighted.sum((1, 2, 3)) + bias * positions
+            positions = h.shape[2] * h.shape[3] if everywhere else 1
+            total: Tensor = (h.float() * weight).sum((1, 2, 3)) + bias * positions
             return total
 
         return f

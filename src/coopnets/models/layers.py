@@ -1,6 +1,7 @@
 """Layers that both networks are built from."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -53,35 +54,53 @@ class Conv2d(nn.Conv2d):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The same with weights from elsewhere."""
-        stride, padding = self.stride[0], int(self.padding[0])
-        if self.wrap:
-            x, padding = self._wrapped(x, padding), 0
-        elif self.same:
-            (top, bottom), (left, right) = (self._pads(side) for side in x.shape[-2:])
-            padding = min(top, left)  # what both ends have in common costs the kernel no copy
-            beyond = (left - padding, right - padding, top - padding, bottom - padding)
-            x = F.pad(x, beyond) if any(beyond) else x
-        rows, columns = (
-            (side + 2 * padding - self.kernel_size[0]) // stride + 1 for side in x.shape[-2:]
-        )
-        if thin(self.in_channels, x) or deep(weight, rows * columns):
-            return convolve(x, weight, bias, stride, padding)
-        return F.conv2d(x, weight, bias, stride, padding)
-
-    def _wrapped(self, x: Tensor, padding: int) -> Tensor:
-        """The torus cut open, with as much on each side as zeros are put there otherwise."""
-        for axis in (2, 3):
-            side = x.shape[axis]
-            before, after = self._pads(side) if self.same else (padding, padding)
-            if before or after:
-                places = torch.arange(-before, side + after, device=x.device) % side
-                x = x.index_select(axis, places)
-        return x
-
-    def _pads(self, side: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-        return total // 2, total - total // 2
+        padding = None if self.same else int(self.padding[0])
+        if self.wrap:
+            x, padding = _torus(x, kernel, stride, padding), 0
+        inner, beyond, positions = placed(x.shape[2], x.shape[3], kernel, stride, padding)
+        x = F.pad(x, beyond) if beyond else x
+        if thin(self.in_channels, x) or deep(weight, positions):
+            return convolve(x, weight, bias, stride, inner)
+        return F.conv2d(x, weight, bias, stride, inner)
+
+
+@cache
+def placed(
+    height: int, width: int, kernel: int, stride: int, padding: int | None
+) -> tuple[int, tuple[int, ...], int]:
+    """How a convolution lies on a map of that size; ``padding`` is None for SAME.
+
+    Returns:
+        Padding that all ends share, which costs the library's kernels no copy; what is padded
+        beyond it (left, right, top, bottom), nothing if it is nowhere; and the positions.
+    """
+    pads = [_pads(side, kernel, stride, padding) for side in (height, width)]
+    positions = [
+        (side + sum(ends) - kernel) // stride + 1
+        for side, ends in zip((height, width), pads, strict=True)
+    ]
+    inner = min(min(ends) for ends in pads)
+    beyond = tuple(end - inner for end in (*pads[1], *pads[0]))
+    return inner, beyond if any(beyond) else (), positions[0] * positions[1]
+
+
+def _torus(x: Tensor, kernel: int, stride: int, padding: int | None) -> Tensor:
+    """The torus cut open, with as much on each side as zeros are put there otherwise."""
+    for axis in (2, 3):
+        side = x.shape[axis]
+        before, after = _pads(side, kernel, stride, padding)
+        if before or after:
+            places = torch.arange(-before, side + after, device=x.device) % side
+            x = x.index_select(axis, places)
+    return x
+
+
+def _pads(side: int, kernel: int, stride: int, padding: int | None) -> tuple[int, int]:
+    if padding is not None:
+        return padding, padding
+    total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+    return total // 2, total - total // 2
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
