@@ -124,6 +124,8 @@ def _say(line: str) -> None:
 
 def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
     """The tables, what they depend on, and the warnings."""
+    from coopnets.evaluate.cells import class_cells, digit_cells, score_cells
+
     first = records[0]
     print(f"run        preset {first['preset']}, method {first['method']}")
     print(f"data       {first['data']}, split {first['split']}, {first['n_real']:,} images")
@@ -133,10 +135,11 @@ def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
     )
     print(f"features   {first['extractor']}, {first['resize']}")
     print(f"code       coopnets {first['coopnets']}, commit {first['commit'] or 'unknown'}")
-    for cells in (_scores, _digits):
-        _table({r["source"]: cells(r) for r in records})
+    for cells in (score_cells, digit_cells):
+        _table({r["source"]: {k: v.replace(" ± ", "\n± ") for k, v in cells(r).items()}
+                for r in records})  # fmt: skip
     for record in (r for r in records if "classifier" in r):
-        shares = " ".join(f"{100 * share:.1f}" for share in record["classifier"]["histogram"])
+        shares = " ".join(class_cells(record).values())
         print(f"classes    {record['source']}, in %: {shares}")
     for warning in dict.fromkeys(w for r in records for w in r["warnings"]):
         print(f"warning    {warning}")
@@ -161,30 +164,3 @@ def _table(rows: dict[str, dict[str, str]]) -> None:
     for source, cells in rows.items():
         table.add_row(source, *cells.values())
     Console().print(table)
-
-
-def _scores(record: dict[str, Any]) -> dict[str, str]:
-    """The scores as text, spreads below their means."""
-    from coopnets.evaluate.scores import SPREAD
-
-    scores = record["scores"]
-    cells = {"steps": str(record["langevin_steps"])}
-    for name, value in scores.items():
-        if not name.endswith(SPREAD):
-            spread = scores.get(name + SPREAD)
-            cells[name] = f"{value:.4g}" + ("" if spread is None else f"\n± {spread:.2g}")
-    return cells
-
-
-def _digits(record: dict[str, Any]) -> dict[str, str]:
-    """What was measured for digits alone, as text; empty if nothing was."""
-    cells = {}
-    for protocol, found in record.get("parzen", {}).items():
-        value, error = found["log_likelihood"], found["standard_error"]
-        cells[f"Parzen {protocol} (nats)"] = f"{value:.1f}\n± {error:.1f}"
-        cells[f"sigma {protocol}"] = f"{found['sigma']:.3g}"
-    if judged := record.get("classifier"):
-        cells["classes above 1 %"] = str(judged["classes_present"])
-        cells["confidence"] = f"{judged['confidence']:.3f}"
-        cells["FD (classifier)"] = f"{judged['frechet_distance']:.4g}"
-    return cells
