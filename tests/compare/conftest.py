@@ -1,6 +1,7 @@
 """Comparisons small enough for a test: 8x8 pictures, a clock of their own, a cheap network."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,11 +80,16 @@ def command(pair: Path, small_network: str, tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def carried_out(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+def carried_out(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:  # fmt: skip
     """Runs a comparison that must succeed; returns table.json."""
 
     def run(*more: str, out: str = "out", **which: Any) -> dict[str, Any]:
-        code = main(command(*more, out=out, **which))
+        argv = command(*more, out=out, **which)
+        monkeypatch.setattr(sys, "argv", ["coopnets", *argv])
+        code = main(argv)
         captured = capsys.readouterr()
         assert code == 0, captured.err
         found: dict[str, Any] = json.loads((tmp_path / out / "table.json").read_text())

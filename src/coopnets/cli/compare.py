@@ -1,8 +1,10 @@
 """``coopnets compare``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -14,9 +16,6 @@ from coopnets.launch import this_process
 from coopnets.model import find_device
 from coopnets.presets import preset
 from coopnets.processes import Processes
-
-if TYPE_CHECKING:  # loaded when the command runs, not for --help
-    from coopnets.evaluate import Yardstick
 
 
 def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
@@ -36,6 +35,7 @@ def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
         inception_weights: Path | None = None,
         real: str | None = None,
         split: str | None = None,
+        real_limit: int | None = None,
         parzen: bool = False,
         classifier: bool = False,
         limit: int | None = None,
@@ -66,16 +66,25 @@ def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
                 torch.hub. Its checksum is verified.
             real: images to compare with, where they are not a split of the same data.
             split: part to compare with; by default test, or all of --real if it has no parts.
+            real_limit: compare with only this many of them.
             parzen: also the Parzen window's log-likelihood, for digits, as published and clean.
             classifier: also train a digit classifier once, and let it label the samples.
-            limit: train on the first so many images only.
+            limit: train on only so many of the images, spread over the set.
             data_dir: where named data sets are downloaded to.
             fresh: delete the comparison that is there and start over.
             checkpoint_every: iterations between checkpoints.
             device: cpu, cuda, ...; auto takes an accelerator if there is one.
             config: the preset's settings.
         """
-        from coopnets.compare import Comparison, ComparisonFolder, Plan, check, methods_in
+        from coopnets.compare import (
+            Comparison,
+            ComparisonFolder,
+            Plan,
+            check,
+            is_training,
+            methods_in,
+        )
+        from coopnets.evaluate import Yardstick, open_extractor, trained_judge
 
         if config.method != "coopnets":
             raise CoopNetsError(f"compare takes several methods: --methods {config.method},...")
@@ -86,12 +95,25 @@ def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
         )  # fmt: skip
         check(plan, preset(config.preset))
         processes = _alone(device)
-        images = _open(config, data, "train", limit, data_dir)
-        against = _open_real(config, data, real, split, data_dir)
-        stick = _yardstick(
-            against, config, data, processes, features, inception_weights, parzen, classifier,
-            data_dir,
+        pictures = partial(
+            open_images, size=config.size, channels=config.image_channels, crop=config.crop,
+            data_dir=data_dir,
         )  # fmt: skip
+        images = pictures(data, limit=limit)
+        against = _real_images(pictures, data, real, split, real_limit)
+        extractor = open_extractor(features, weights=inception_weights, device=processes.device)
+        stick = Yardstick(real=against, extractor=extractor)
+        if parzen or classifier:
+            train = images if limit is None else pictures(data)
+            if is_training(against, train):
+                raise CoopNetsError(
+                    "--parzen and --classifier learn on train: compare with another split"
+                )
+            judge = None
+            if classifier:
+                whole = pictures(against.source, split=against.split)
+                judge = trained_judge(train, whole, data_dir=data_dir, device=processes.device)
+            stick = replace(stick, train=train if parzen else None, judge=judge)
         comparison = Comparison(plan, images, stick, ComparisonFolder(out), processes, limit=limit)
         comparison.carry_out(fresh)
         folder = comparison.folder
@@ -110,51 +132,30 @@ def _alone(device: str) -> Processes:
     return processes if device == "auto" else Processes(find_device(device))
 
 
-def _open(
-    config: Config, source: str, split: str, limit: int | None, data_dir: Path | None
-) -> ImageData:
-    return open_images(
-        source, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
-        limit=limit, data_dir=data_dir,
-    )  # fmt: skip
-
-
-def _open_real(
-    config: Config, data: str, real: str | None, split: str | None, data_dir: Path | None
+def _real_images(
+    pictures: Callable[..., ImageData],
+    data: str,
+    real: str | None,
+    split: str | None,
+    limit: int | None,
 ) -> ImageData:
     """The images to compare with; those of the training only if they are asked for."""
+    from coopnets.evaluate import SMALLEST
+
     try:
-        return _open(config, real or data, split or "test", None, data_dir)
+        found = pictures(real or data, split=split or "test", limit=limit)
     except SplitError as error:
         if split is not None:
             raise
-        if real is not None:
-            return _open(config, real, "train", None, data_dir)
-        raise SplitError(
-            f"{data} has no split 'test' to compare with: give other images of the kind with "
-            "--real, or compare with those of the training themselves by --split train"
-        ) from error
-
-
-def _yardstick(
-    real: ImageData, config: Config, data: str, processes: Processes, features: str,
-    inception_weights: Path | None, parzen: bool, classifier: bool, data_dir: Path | None,
-) -> "Yardstick":  # fmt: skip
-    """All that the samples are measured by; what is missing is said before the training."""
-    from coopnets.compare import is_training
-    from coopnets.evaluate import SMALLEST, Yardstick, open_extractor, trained_judge
-
-    if len(real) < SMALLEST:
+        if real is None:
+            raise SplitError(
+                f"{data} has no split 'test' to compare with: give other images of the kind with "
+                "--real, or compare with those of the training themselves by --split train"
+            ) from error
+        found = pictures(real, limit=limit)
+    if len(found) < SMALLEST:
         raise CoopNetsError(
-            f"{real.source} has {len(real)} images to compare with: at least {SMALLEST} are needed"
+            f"{found.source} has {len(found)} images to compare with: at least {SMALLEST} are "
+            "needed"
         )
-    extractor = open_extractor(features, weights=inception_weights, device=processes.device)
-    if not (parzen or classifier):
-        return Yardstick(real=real, extractor=extractor)
-    train = _open(config, data, "train", None, data_dir)
-    if is_training(real, train):
-        raise CoopNetsError("--parzen and --classifier learn on train: compare with another split")
-    judge = None
-    if classifier:
-        judge = trained_judge(train, real, data_dir=data_dir, device=processes.device)
-    return Yardstick(real=real, extractor=extractor, train=train if parzen else None, judge=judge)
+    return found

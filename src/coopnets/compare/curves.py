@@ -41,8 +41,9 @@ def draw_curves(outcome: Outcome) -> str:
         figure.suptitle(f"{count:,} samples at each moment; lower is better", color=INK, size=11)
         if lines[0]:
             figure.legend(
-                *lines, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK
-            )
+                *lines, loc="outside lower center", ncols=4 + (len(lines[0]) == 5),
+                frameon=False, labelcolor=INK,
+            )  # fmt: skip
         stream = StringIO()
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     return stream.getvalue()
@@ -84,7 +85,8 @@ def _logarithmic(axes: Axes, ratio: float) -> None:
     if ratio < np.sqrt(10):  # less than a tick apart
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
     else:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        subs = (1.0, 2.0, 3.0, 5.0, 7.0) if ratio < 10 else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
 
 
 def _unit(seconds: float) -> tuple[str, float]:

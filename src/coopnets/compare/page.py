@@ -38,7 +38,7 @@ td.best { font-weight:700; }
   font-size:.92rem; margin:1.2rem 0; }
 .about dt { color:var(--muted); } .about dd { margin:0; overflow-wrap:anywhere; }
 .warnings { font-size:.9rem; color:var(--muted); padding-left:1.1rem; }
-.drawn img { border-radius:0; }
+.drawn img { border-radius:0; min-width:38rem; }
 @media (max-width:720px) { .wide { width:auto; margin-left:0; transform:none; }
   .about { grid-template-columns:1fr; gap:0; } .about dd { margin-bottom:.5rem; } }
 """
@@ -123,8 +123,8 @@ def _curves(outcome: Outcome, curves: str) -> str:
     encoded = base64.b64encode(curves.encode()).decode()
     return (
         '<section class="drawn"><h2>Quality against training time</h2>'
-        f'<img src="data:image/svg+xml;base64,{encoded}" alt="distances over training time">'
-        '<p class="note">Each run\'s own clock: scoring, saving and drawing do not count. The '
+        f'<div class="scroll"><img src="data:image/svg+xml;base64,{encoded}" '
+        'alt="distances over training time"></div><p class="note">Each run\'s own clock: scoring, saving and drawing do not count. The '
         "distances of fewer samples lie above those of the table.</p></section>"
     )
 

@@ -43,12 +43,16 @@ def markdown(outcome: Outcome) -> str:
     """table.md."""
     parts = []
     for table in tables(outcome):
-        rule = ["---"] + ["---:"] * (len(table.headings) - 1)
-        lines = [_line(cells) for cells in (table.headings, rule, *table.rows)]
-        parts += [f"{table.title}:"] * bool(table.title) + ["\n".join(lines)]
+        parts += [f"{table.title}:"] * bool(table.title) + [markdown_table(table)]
     parts.append("\n".join(f"- {name}: {text}" for name, text in facts_of(outcome).items()))
     parts.append("\n".join(f"- {note}" for note in notes_of(outcome)))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, names to the left and numbers to the right."""
+    rule = ["---"] + ["---:"] * (len(table.headings) - 1)
+    return "\n".join(_line(cells) for cells in (table.headings, rule, *table.rows))
 
 
 def facts_of(outcome: Outcome) -> dict[str, str]:
