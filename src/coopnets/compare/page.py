@@ -124,7 +124,8 @@ def _curves(outcome: Outcome, curves: str) -> str:
     return (
         '<section class="drawn"><h2>Quality against training time</h2>'
         f'<div class="scroll"><img src="data:image/svg+xml;base64,{encoded}" '
-        'alt="distances over training time"></div><p class="note">Each run\'s own clock: scoring, saving and drawing do not count. The '
+        'alt="distances over training time"></div>'
+        '<p class="note">Each run\'s own clock: scoring, saving and drawing do not count. The '
         "distances of fewer samples lie above those of the table.</p></section>"
     )
 
