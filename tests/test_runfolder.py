@@ -6,6 +6,7 @@ import pytest
 
 from coopnets.config import Config
 from coopnets.errors import RunError
+from coopnets.evaluate import append_records, read_records
 from coopnets.runfolder import RunFolder
 from small import CONFIG, tiny
 
@@ -53,11 +54,13 @@ def test_fresh_starts_over(folder: RunFolder) -> None:
     (folder.checkpoints / "00000005").mkdir()
     (folder.grids / "00000005.png").write_bytes(b"")
     folder.replace(folder.recovery_file, {"from": 5})
+    append_records(folder.path, [{"FID": 1.0}])
     start(folder, tiny(sigma=0.5), fresh=True)
     assert folder.config().sigma == 0.5
     assert not list(folder.checkpoints.iterdir()) and not list(folder.grids.iterdir())
     assert folder.metrics() == [] and folder.recovery() == {}
     assert not folder.log_file.exists()
+    assert read_records(folder.path) == []  # scores of a run that is no more
 
 
 def test_fresh_keeps_what_the_user_put_there(folder: RunFolder) -> None:

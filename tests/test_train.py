@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,18 @@ def test_batches_follow_the_order_of_the_data(runs: Runs, images: ImageData) -> 
     rows = torch.cat(seen).flatten(1)
     everything = images.batch(torch.arange(40)).flatten(1)
     assert torch.equal(rows.unique(dim=0), everything.unique(dim=0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_is_told_to_the_caller(runs: Runs, number: int) -> None:
+    def ask(t: int, _: int) -> None:
+        if t == 4:
+            os.kill(os.getpid(), number)
+
+    stopped = runs(Scripted(ask))
+    assert stopped.interrupted and stopped.iteration == 5
+    finished = runs(Scripted())
+    assert not finished.interrupted and finished.iteration == 12
 
 
 def test_damaged_checkpoint_is_told_and_the_one_before_taken(

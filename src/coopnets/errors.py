@@ -9,6 +9,10 @@ class DataError(CoopNetsError):
     """The data cannot be found, read or used."""
 
 
+class SplitError(DataError):
+    """The data are there, but not the part of them that was asked for."""
+
+
 class RunError(CoopNetsError):
     """The run folder cannot be used as asked."""
 

@@ -51,7 +51,7 @@ class CoopNets:
         device: torch.device | str = "cpu",
         precision: Precision | None = None,
     ) -> None:
-        self.config, self.about, self.device = config, about or {}, _device(device)
+        self.config, self.about, self.device = config, about or {}, find_device(device)
         trained: Precision = "auto" if config.precision == "bf16" else "fp32"
         self.precision = resolve(precision or trained, self.device)
         self.sources = SAMPLED_BY[config.method]
@@ -264,16 +264,21 @@ def _network(name: str, config: Config) -> nn.Module:
     return Generator(config.generator, config.size, config.image_channels)
 
 
-def _device(named: torch.device | str) -> torch.device:
+def find_device(named: torch.device | str) -> torch.device:
+    """The device of that name; ``auto`` is an accelerator if there is one.
+
+    Raises:
+        RunError: there is none.
+    """
     if named == "auto":
         found = (
             torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         )
         return found or torch.device("cpu")
     try:
-        return torch.device(named)
-    except RuntimeError as error:
-        raise RunError(f"there is no device {named!r}: choose cpu, cuda or auto") from error
+        return torch.zeros(1, device=named).device  # a known name may still be of no device here
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(f"there is no device {str(named)!r} here: choose cpu or auto") from error
 
 
 def _common(stream: torch.Generator, device: torch.device) -> Any:

@@ -6,6 +6,7 @@ log.txt         what was said on the terminal
 grids/          data | proposed | revised over time, or data | samples
 checkpoints/    the whole state, newest three
 report.html     pictures and curves
+evaluation.json scores of its samples, if they were evaluated
 """
 
 import fcntl
@@ -39,6 +40,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.tracker = path / "tracker"
         self.report = path / "report.html"
+        self.evaluation = path / "evaluation.json"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -184,7 +186,8 @@ class RunFolder:
     def _clear(self) -> None:
         for folder in (self.grids, self.checkpoints, self.tracker):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics_file, self.log_file, self.recovery_file, self.report):
+        for file in (self.metrics_file, self.log_file, self.recovery_file, self.report,
+                     self.evaluation):  # fmt: skip
             file.unlink(missing_ok=True)
         self.config_file.unlink()
 

@@ -46,7 +46,7 @@ class Budget:
 
 @dataclass
 class Progress:
-    """Where a run stands; all of it goes into the checkpoint."""
+    """Where a run stands; what is not of this process alone goes into the checkpoint."""
 
     iteration: int = 0
     seconds: float = 0.0
@@ -54,6 +54,8 @@ class Progress:
     attempt: int = 0
     diverged_at: int = 0
     window: list[dict[str, float]] = field(default_factory=list)
+    interrupted: bool = False
+    """Whether Ctrl-C or SIGTERM ended this training."""
 
     def numbers(self) -> dict[str, Any]:
         """The part that a checkpoint holds."""
@@ -105,6 +107,7 @@ def train(
                 continue
             if len(progress.window) >= budget.log_every:
                 _log(learner, folder, progress, watch)
+    progress.interrupted = interruption.asked
     if interruption.asked:
         say(f"interrupted at iteration {progress.iteration}: all is saved, repeat the command")
     return progress

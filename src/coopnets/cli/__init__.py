@@ -1,4 +1,4 @@
-"""The command line: ``coopnets train | sample | interpolate | evaluate | info | ...``."""
+"""The command line: ``coopnets train | sample | evaluate | compare | info | ...``."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ import torch
 import tyro
 
 from coopnets.allocator import keep_memory
+from coopnets.cli.compare import compare_command
 from coopnets.cli.evaluate import evaluate
 from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "sample": sample,
             "interpolate": interpolate,
             "evaluate": evaluate,
+            "compare": compare_command(arguments),
             "info": info,
             "report": report,
             "presets": presets,

@@ -3,7 +3,7 @@
 import json as json_module
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -11,11 +11,6 @@ from coopnets.data import ImageData, open_images
 from coopnets.data.splits import canonical
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
-
-if TYPE_CHECKING:  # loaded when the command runs, not for --help
-    from coopnets.evaluate.evaluate import Judge
-
-SMALLEST = 10  # the Inception score's ten splits need an image each
 
 
 def evaluate(
@@ -36,7 +31,9 @@ def evaluate(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Score a trained pair against real images: generator and descriptor side by side.
+    """Score a run against real images: generator and descriptor side by side.
+
+    A method that trains one of the two alone has one row.
 
     Frechet distance, kernel distance (KID), Inception score, precision and recall. Only the
     official Inception network gives a FID; other features give a distance of their own name.
@@ -55,7 +52,7 @@ def evaluate(
             and clean; needs the split train.
         classifier: also train a digit classifier once, and let it label the samples; needs
             labels and the split train.
-        langevin_steps: steps of revision; by default what the run says.
+        langevin_steps: steps of the descriptor's chains; by default what the run says.
         seed: names the samples.
         limit: use only this many of the real images.
         data_dir: where named data sets are downloaded to.
@@ -63,7 +60,14 @@ def evaluate(
         device: cpu, cuda, ...; auto takes an accelerator if there is one.
         json: print one line of JSON.
     """
-    from coopnets.evaluate import append_records, open_extractor, read_records
+    from coopnets.evaluate import (
+        SMALLEST,
+        Yardstick,
+        append_records,
+        open_extractor,
+        read_records,
+        trained_judge,
+    )
     from coopnets.evaluate import evaluate as compute
 
     if samples < SMALLEST or batch_size < 1 or (langevin_steps or 0) < 0:
@@ -74,6 +78,10 @@ def evaluate(
     if (parzen or classifier) and canonical(split) == "train":
         raise CoopNetsError("--parzen and --classifier learn on train: give another --split")
     model = CoopNets.from_pretrained(run, device)
+    if langevin_steps is not None and "descriptor" not in model.sources:
+        raise CoopNetsError(
+            f"the method {model.config.method} has no descriptor: leave out --langevin-steps"
+        )
     folder = Path(run)
     if folder.is_dir():
         read_records(folder)  # what stands in the way is said before the work, not after
@@ -83,10 +91,13 @@ def evaluate(
     judge = None
     if train is not None and classifier:
         test = real if limit is None else _open(model, data, split, None, data_dir)
-        judge = _judge(train, test, data_dir, model)
+        judge = trained_judge(train, test, data_dir=data_dir, device=model.device, say=_say)
+    yardstick = Yardstick(
+        real=real, extractor=extractor, train=train if parzen else None, judge=judge
+    )
     records = compute(
-        model, real, extractor, samples=samples, langevin_steps=langevin_steps, seed=seed,
-        batch_size=batch_size, train=train, parzen=parzen, judge=judge, say=_say,
+        model, yardstick, samples=samples, langevin_steps=langevin_steps, seed=seed,
+        batch_size=batch_size, say=_say,
     )  # fmt: skip
     stored = append_records(folder, records) if folder.is_dir() else None
     if json:
@@ -107,24 +118,16 @@ def _open(
     )  # fmt: skip
 
 
-def _judge(train: ImageData, test: ImageData, data_dir: Path | None, model: CoopNets) -> "Judge":
-    from coopnets.evaluate.classifier import cached_classifier
-    from coopnets.evaluate.evaluate import Judge
-    from coopnets.evaluate.features import classifier_features
-
-    found, accuracy, file = cached_classifier(
-        train, test, data_dir=data_dir, device=model.device, say=_say
-    )
-    return Judge(classifier_features(found, "classifier", file.stem, model.device), accuracy)
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
 def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
     """The tables, what they depend on, and the warnings."""
+    from coopnets.evaluate.cells import class_cells, digit_cells, score_cells
+
     first = records[0]
+    print(f"run        preset {first['preset']}, method {first['method']}")
     print(f"data       {first['data']}, split {first['split']}, {first['n_real']:,} images")
     print(
         f"samples    {first['n_generated']:,} of seed {first['seed']}, iteration "
@@ -132,10 +135,11 @@ def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
     )
     print(f"features   {first['extractor']}, {first['resize']}")
     print(f"code       coopnets {first['coopnets']}, commit {first['commit'] or 'unknown'}")
-    for cells in (_scores, _digits):
-        _table({r["source"]: cells(r) for r in records})
+    for cells in (score_cells, digit_cells):
+        _table({r["source"]: {k: v.replace(" ± ", "\n± ") for k, v in cells(r).items()}
+                for r in records})  # fmt: skip
     for record in (r for r in records if "classifier" in r):
-        shares = " ".join(f"{100 * share:.1f}" for share in record["classifier"]["histogram"])
+        shares = " ".join(class_cells(record).values())
         print(f"classes    {record['source']}, in %: {shares}")
     for warning in dict.fromkeys(w for r in records for w in r["warnings"]):
         print(f"warning    {warning}")
@@ -160,30 +164,3 @@ def _table(rows: dict[str, dict[str, str]]) -> None:
     for source, cells in rows.items():
         table.add_row(source, *cells.values())
     Console().print(table)
-
-
-def _scores(record: dict[str, Any]) -> dict[str, str]:
-    """The scores as text, spreads below their means."""
-    from coopnets.evaluate.scores import SPREAD
-
-    scores = record["scores"]
-    cells = {"steps": str(record["langevin_steps"])}
-    for name, value in scores.items():
-        if not name.endswith(SPREAD):
-            spread = scores.get(name + SPREAD)
-            cells[name] = f"{value:.4g}" + ("" if spread is None else f"\n± {spread:.2g}")
-    return cells
-
-
-def _digits(record: dict[str, Any]) -> dict[str, str]:
-    """What was measured for digits alone, as text; empty if nothing was."""
-    cells = {}
-    for protocol, found in record.get("parzen", {}).items():
-        value, error = found["log_likelihood"], found["standard_error"]
-        cells[f"Parzen {protocol} (nats)"] = f"{value:.1f}\n± {error:.1f}"
-        cells[f"sigma {protocol}"] = f"{found['sigma']:.3g}"
-    if judged := record.get("classifier"):
-        cells["classes above 1 %"] = str(judged["classes_present"])
-        cells["confidence"] = f"{judged['confidence']:.3f}"
-        cells["FD (classifier)"] = f"{judged['frechet_distance']:.4g}"
-    return cells

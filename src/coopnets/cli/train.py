@@ -1,9 +1,8 @@
 """``coopnets train``."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +12,10 @@ from coopnets.config import Config
 from coopnets.data import Observed, open_images, open_windows
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
-from coopnets.layout import resolve_layout
 from coopnets.machine import describe_machine
-from coopnets.methods import build, recipe
-from coopnets.precision import resolve
+from coopnets.methods import recipe
+from coopnets.prepare import described, new_learner, resolved
 from coopnets.presets import preset
-from coopnets.processes import Processes
 from coopnets.progress import reporter
 from coopnets.runfolder import RunFolder
 from coopnets.trackers import tracking
@@ -51,7 +48,9 @@ def seconds(text: str) -> float:
 
 def train_command(arguments: Sequence[str]) -> Callable[..., int]:
     """The command, its defaults being those of the preset and method that ``arguments`` name."""
-    chosen = recipe(preset(_preset_name(arguments)), _named("--method", arguments) or "coopnets")
+    chosen = recipe(
+        preset(preset_name(arguments, "train")), _named("--method", arguments) or "coopnets"
+    )
 
     def command(
         data: tyro.conf.Positional[str],
@@ -128,19 +127,14 @@ def run_training(
         images = open_observed(
             config, **source, strict=strict, say=print if processes.first else lambda _: None
         )
-    with blaming_the_settings():
-        learner = build(config, processes, len(images))
+    learner = new_learner(config, processes, images)
     if not processes.first:
         processes.wait()
         train(learner, images, folder, budget)
         return 0
     with folder.locked():
-        described = {
-            "source": images.source, "split": images.split, "images": len(images),
-            "limit": source["limit"], "skipped": len(images.skipped),
-            "fingerprint": images.fingerprint,
-        }  # fmt: skip
-        folder.start(config, described, describe_machine(processes.device), fresh)
+        about = described(images, source["limit"])
+        folder.start(config, about, describe_machine(processes.device), fresh)
         processes.wait()
         with tracking(tracker, folder, config) as track, reporter(budget) as show:
 
@@ -182,26 +176,6 @@ def open_observed(
     )  # fmt: skip
 
 
-def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> Config:
-    """Settings with precision and layout decided; a run taken up again keeps its layout."""
-    config = replace(config, precision=resolve(config.precision, processes.device))
-    if config.layout == "auto" and folder is not None and folder.config_file.exists():
-        config = replace(config, layout=folder.config().layout)
-    with blaming_the_settings():
-        return replace(config, layout=resolve_layout(config, processes))
-
-
-@contextmanager
-def blaming_the_settings() -> Iterator[None]:
-    """Say in one line that the settings make no network, if they do not."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        if "allocate" in str(error):  # not a matter of the settings alone: main() has the words
-            raise MemoryError from error
-        raise RunError(f"these settings make no network: {error}") from error
-
-
 def _named(option: str, arguments: Sequence[str]) -> str | None:
     """The value of an option, looked at before the options are known; the last one counts."""
     found = None
@@ -213,10 +187,11 @@ def _named(option: str, arguments: Sequence[str]) -> str | None:
     return found
 
 
-def _preset_name(arguments: Sequence[str]) -> str:
+def preset_name(arguments: Sequence[str], command: str) -> str:
+    """The preset that the arguments of a command name, or else the usual one of its data."""
     if named := _named("--preset", arguments):
         return named
-    words = list(arguments[arguments.index("train") + 1 :]) if "train" in arguments else []
+    words = list(arguments[arguments.index(command) + 1 :]) if command in arguments else []
     flags = {i + 1 for i, word in enumerate(words) if word.startswith("--") and "=" not in word}
     plain = [word for i, word in enumerate(words) if word[0:1] != "-" and i not in flags]
     data = plain[0].lower().replace("_", "-") if plain else ""

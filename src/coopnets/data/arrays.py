@@ -9,7 +9,7 @@ import numpy as np
 from coopnets.data.files import file_identity
 from coopnets.data.source import Contents, Item, Source, one_line
 from coopnets.data.splits import canonical, only_train
-from coopnets.errors import DataError
+from coopnets.errors import DataError, SplitError
 
 CHANNELS = (1, 3, 4)
 PLAIN_KEYS = ("images", "x", "data", "arr_0")
@@ -72,7 +72,7 @@ def _key(keys: list[str], split: str, path: Path) -> str:
     for key in tries:
         if key in keys:
             return key
-    raise DataError(
+    raise SplitError(
         f"{path} has no array for split '{split}': looked for {', '.join(tries)}, "
         f"found {', '.join(keys) or 'nothing'}"
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from coopnets.data.source import Contents, Item, Source, one_line
 from coopnets.data.splits import canonical
-from coopnets.errors import DataError
+from coopnets.errors import DataError, SplitError
 
 Options = Mapping[str, Mapping[str, object]]  # split -> arguments of the torchvision class
 
@@ -90,7 +90,7 @@ def named_source(name: str, split: str, data_dir: Path) -> Source | None:
     else:
         return None
     if split not in splits:
-        raise DataError(f"{name} has no split '{split}'; it has {', '.join(splits)}")
+        raise SplitError(f"{name} has no split '{split}'; it has {', '.join(splits)}")
     return Source(("named", name, split), contents)
 
 

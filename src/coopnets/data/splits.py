@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from coopnets.errors import DataError
+from coopnets.errors import SplitError
 
 ALIASES = {
     "train": "train",
@@ -37,7 +37,7 @@ def by_folder(names: Sequence[str], split: str, where: str) -> list[str]:
         The chosen names, in the given order.
 
     Raises:
-        DataError: If there is no such split.
+        SplitError: If there is no such split.
     """
     depth = _wrapping_depth(names)
 
@@ -66,10 +66,10 @@ def only_train(split: str, where: str) -> None:
     """Refuses any split but train, for sources that have no parts.
 
     Raises:
-        DataError: If the split is another.
+        SplitError: If the split is another.
     """
     if canonical(split) != "train":
-        raise DataError(
+        raise SplitError(
             f"{where} has no split '{split}': a single file is all train; give the file that "
             f"holds the {split} images, or a folder with subfolders train and {split}"
         )
@@ -85,7 +85,7 @@ def _pick(
         picked = [name for name, label in zip(names, labels, strict=True) if label is None]
     if not picked:
         found = ", ".join(sorted(label for label in present if label)) or "none, so all is train"
-        raise DataError(f"{where} has no split '{split}': looked for {hint}, found {found}")
+        raise SplitError(f"{where} has no split '{split}': looked for {hint}, found {found}")
     return picked
 
 

@@ -1,0 +1,54 @@
+"""From settings and images to a learner and a started run folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from coopnets.config import Config
+from coopnets.data import Observed
+from coopnets.errors import RunError
+from coopnets.layout import resolve_layout
+from coopnets.learner import Learner
+from coopnets.methods import build
+from coopnets.precision import resolve
+from coopnets.processes import Processes
+from coopnets.runfolder import RunFolder
+
+
+def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> Config:
+    """Settings with precision and layout decided; a run taken up again keeps its layout."""
+    config = replace(config, precision=resolve(config.precision, processes.device))
+    if config.layout == "auto" and folder is not None and folder.config_file.exists():
+        config = replace(config, layout=folder.config().layout)
+    with _blaming_the_settings():
+        return replace(config, layout=resolve_layout(config, processes))
+
+
+def new_learner(config: Config, processes: Processes, images: Observed) -> Learner:
+    """The networks and method of resolved settings.
+
+    Raises:
+        CoopNetsError: the settings make no network, or cannot be shared by so many processes.
+    """
+    with _blaming_the_settings():
+        return build(config, processes, len(images))
+
+
+def described(images: Observed, limit: int | None) -> dict[str, Any]:
+    """What a run folder says of its training images."""
+    return {
+        "source": images.source, "split": images.split, "images": len(images),
+        "limit": limit, "skipped": len(images.skipped), "fingerprint": images.fingerprint,
+    }  # fmt: skip
+
+
+@contextmanager
+def _blaming_the_settings() -> Iterator[None]:
+    """Say in one line that the settings make no network, if they do not."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if "allocate" in str(error):  # not a matter of the settings alone: main() has the words
+            raise MemoryError from error
+        raise RunError(f"these settings make no network: {error}") from error
