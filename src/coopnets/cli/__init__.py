@@ -1,4 +1,4 @@
-"""The command line: ``coopnets train | sample | interpolate | evaluate | info | ...``."""
+"""The command line: ``coopnets train | sample | interpolate | complete | evaluate | ...``."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ import torch
 import tyro
 
 from coopnets.allocator import keep_memory
+from coopnets.cli.complete import complete
 from coopnets.cli.evaluate import evaluate
 from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
@@ -32,9 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_memory()
     try:
         commands: dict[str, Callable[..., int]] = {
-            "train": train_command(arguments),
+            # Other commands have a --method of their own, which is none of training's business.
+            "train": train_command(arguments if arguments[:1] == ["train"] else []),
             "sample": sample,
             "interpolate": interpolate,
+            "complete": complete,
             "evaluate": evaluate,
             "info": info,
             "report": report,
