@@ -33,7 +33,7 @@ def complete(
     blend: bool = True,
     truth: bool = True,
     invert_mask: bool = False,
-    split: str = "train",
+    split: str | None = None,
     limit: int | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
@@ -69,7 +69,7 @@ def complete(
         truth: compare with what the pictures show under the mask; --no-truth if they are
             really damaged.
         invert_mask: pictures of masks are white where visible.
-        split: part of the data.
+        split: part of the data; by default test where there is one, else all.
         limit: only so many pictures.
         data_dir: where named data sets are downloaded to.
         seed: names the random squares and the completions.

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
 from coopnets.cachefolder import cache_folder
 from coopnets.data.decode import decode, fitted, reason, transparency, upright
+from coopnets.data.files import is_image
 from coopnets.data.resolve import find_source
 from coopnets.data.source import Contents
 from coopnets.data.stream import limited
@@ -41,7 +42,7 @@ def open_damaged(
     size: int,
     channels: int,
     crop: int | None,
-    split: str = "train",
+    split: str | None = None,
     limit: int | None = None,
     data_dir: Path | None = None,
     say: Callable[[str], None] = print,
@@ -53,7 +54,7 @@ def open_damaged(
         size: side of the model's images.
         channels: 1 or 3; pictures of any other mode are converted.
         crop: centre crop before the resize.
-        split: part of the data.
+        split: part of the data; None is test where there is such a part, else all.
         limit: only so many, spread over the whole source.
         data_dir: where named data sets are downloaded to.
         say: told of each picture that cannot be read.
@@ -61,8 +62,22 @@ def open_damaged(
     Raises:
         DataError: there is no such source, or no readable picture in it.
     """
-    found = find_source(source, split, data_dir or cache_folder() / "downloads")
-    return _pictures(found.open(), source, size, channels, crop, limit, say)
+    contents = _contents(source, split, data_dir or cache_folder() / "downloads")
+    return _pictures(contents, source, size, channels, crop, limit, say)
+
+
+def _contents(source: str, split: str | None, data_dir: Path) -> Contents:
+    try:
+        return find_source(source, split or "test", data_dir).open()
+    except DataError:
+        if split is not None:
+            raise
+    return find_source(source, "train", data_dir).open()
+
+
+def stem(name: str) -> str:
+    """A picture's name without its extension; x.npy[7] has none."""
+    return str(PurePosixPath(name).with_suffix("")) if is_image(name) else name
 
 
 def shrunk(hidden: np.ndarray, size: int, crop: int | None) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from coopnets.chance import stream
-from coopnets.complete.damaged import Damaged, shrunk
+from coopnets.complete.damaged import Damaged, shrunk, stem
 from coopnets.data.decode import reason, transparency, upright
 from coopnets.data.files import is_image, walk
 from coopnets.errors import CoopNetsError
@@ -197,23 +197,19 @@ class _Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = {_stem(name): name for name in walk(folder) if is_image(name)}
+        self.files = {stem(name): name for name in walk(folder) if is_image(name)}
         if not self.files:
             raise CoopNetsError(f"--mask {folder}: there are no pictures in this folder")
 
     def of(self, picture: Damaged) -> DrawnMask:
-        stem = _stem(picture.name)
-        name = self.files.get(stem) or self.files.get(PurePosixPath(stem).name)
+        wanted = stem(picture.name)
+        name = self.files.get(wanted) or self.files.get(PurePosixPath(wanted).name)
         if name is None:
             raise CoopNetsError(
                 f"--mask {self.folder}: no mask for {picture.name}; masks have their pictures' "
-                f"names, for instance {PurePosixPath(stem).name}.png"
+                f"names, for instance {PurePosixPath(wanted).name}.png"
             )
         return read_mask(self.folder / name)
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _check_side(side: int, size: int) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from coopnets.complete.damaged import Damaged
+from coopnets.complete.damaged import Damaged, stem
 from coopnets.complete.scores import interval, scores
 from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.errors import CoopNetsError
@@ -61,9 +61,9 @@ class Output:
         """
         pixels = torch.from_numpy(picture.pixels.copy())
         made = torch.where(mask, to_pixels(completed.cpu()), pixels)
-        stem = self._stem(picture.name)
+        own = self._own(picture.name)
         endings = [""] if len(made) == 1 else [f"-{k + 1}" for k in range(len(made))]
-        files = [f"{stem}{ending}.png" for ending in endings]
+        files = [f"{own}{ending}.png" for ending in endings]
         for name, image in zip(files, made, strict=True):
             self._write(name, image)
         entry: dict[str, Any] = {
@@ -86,14 +86,13 @@ class Output:
             # An image's completions are not independent of each other: they count as one.
             per_image = torch.tensor([entry[name] for entry in known]).mean(1).numpy()
             mean, low, high = interval(per_image)
-            means[name] = {"mean": mean, "low": low, "high": high}
+            means[name] = {"mean": mean, "95 %": [low, high] if len(known) > 1 else None}
         content = {
             **self.about, "completed": len(self.images), "compared": len(known),
             "mean": means, "seconds": round(seconds, 2), "images": self.images,
         }  # fmt: skip
         try:
-            text = json.dumps(content, indent=1).replace("NaN", "null")
-            write_whole(self.folder / RESULTS, text.encode())
+            write_whole(self.folder / RESULTS, json.dumps(content, indent=1).encode())
         except OSError as error:
             raise CoopNetsError(f"cannot write {self.folder / RESULTS}: {error}") from error
         self._sheet()
@@ -116,12 +115,12 @@ class Output:
         except OSError as error:
             raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
 
-    def _stem(self, name: str) -> str:
+    def _own(self, name: str) -> str:
         """A file name of its own for a picture: 2/cat.jpg becomes 2-cat, mnist[7] mnist-7."""
-        plain = re.sub(r"[^\w.]+", "-", str(PurePosixPath(name).with_suffix(""))).strip("-.")
-        stem, again = plain or "image", 1
-        while stem in self._names | {Path(SHEET).stem}:
+        plain = re.sub(r"[^\w.]+", "-", stem(name)).strip("-.") or "image"
+        own, again = plain, 1
+        while own in self._names | {Path(SHEET).stem}:
             again += 1
-            stem = f"{plain}-{again}"
-        self._names.add(stem)
-        return stem
+            own = f"{plain}-{again}"
+        self._names.add(own)
+        return own
