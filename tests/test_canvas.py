@@ -119,6 +119,16 @@ def test_memory_bounds_the_batch_and_refuses_what_cannot_fit(
     assert "GB" in str(refused.value)
 
 
+def test_completion_of_a_texture_is_the_descriptors(pair: CoopNets) -> None:
+    x = pair.sample(1)
+    hidden = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    hidden[..., 4:8, 4:8] = True
+    with pytest.raises(CoopNetsError, match="--method descriptor"):
+        pair.complete(x, hidden)
+    found = pair.complete(x, hidden, method="descriptor", langevin_steps=2)
+    assert torch.equal(found[~hidden.expand_as(x)], x[~hidden.expand_as(x)])
+
+
 def test_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.png"
     assert main(["sample", str(run), "--size", "24x40", "--out", str(out)]) == 0

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
@@ -27,6 +27,10 @@ from coopnets.precision import autocast, resolve
 from coopnets.runfolder import RunFolder
 from coopnets.sample import each_its_own, latents, propose, refine, samples
 from coopnets.version import __version__
+
+if TYPE_CHECKING:  # loaded when something is completed
+    from coopnets.complete.infill import By, Completer
+    from coopnets.complete.latent import Search
 
 WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safetensors"}
 
@@ -205,6 +209,82 @@ class CoopNets:
             shown.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
         images = torch.stack(shown)
         return images.view(*paths.shape[:-1], *images.shape[2:])
+
+    def complete(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        *,
+        method: "By | None" = None,
+        samples: int | None = None,
+        search: "Search | None" = None,
+        langevin_steps: int | None = None,
+        blend: bool = True,
+        seed: int = 0,
+        first: int = 0,
+        batch_size: int = 100,
+    ) -> Tensor:
+        """Fill in what is missing.
+
+        Args:
+            x: images, (B, C, H, W) in [-1, 1]; hidden values are never looked at.
+            mask: boolean, true where hidden; broadcasts to x.
+            method: ``generator``, ``descriptor`` or ``both``; None takes all that there is.
+            samples: draw so many different completions of each image; None makes the one that
+                fits best.
+            search: how the generator's latent vector is looked for.
+            langevin_steps: steps of revision by the descriptor; None is as in sampling, and ten
+                times as many where the generator is left out.
+            blend: let the generator's part meet the visible one without a seam.
+            seed: names the random numbers together with an image's number.
+            first: number of the first image.
+            batch_size: images at a time; changes memory and speed, not the completions.
+
+        Returns:
+            On x's device, visible pixels bit for bit: (B, C, H, W), or (B, samples, C, H, W).
+
+        Raises:
+            CoopNetsError: the images are not such as the model makes, a mask does not fit, hides
+                nothing or everything, or the run lacks the network.
+        """
+        from coopnets.complete.masks import check_images, check_mask
+
+        c = self.config
+        check_images(x, (c.image_channels, c.size, c.size), mask)
+        hidden = check_mask(x, mask)
+        completer = self.completer(
+            method=method, search=search, langevin_steps=langevin_steps, blend=blend, seed=seed
+        )
+        parts: list[Tensor] = []
+        for k in [None] if samples is None else range(samples):
+            rows, start = [], first
+            for some, holes in zip(
+                torch.split(x, batch_size), torch.split(hidden, batch_size), strict=True
+            ):
+                some, holes = some.to(self.device), holes.to(self.device)
+                rows.append(completer(some, holes, first=start, sample=k))
+                start += len(some)
+            parts.append(torch.cat(rows).to(x.device))
+        return parts[0] if samples is None else torch.stack(parts, 1)
+
+    def completer(
+        self,
+        *,
+        method: "By | None" = None,
+        search: "Search | None" = None,
+        langevin_steps: int | None = None,
+        blend: bool = True,
+        seed: int = 0,
+    ) -> "Completer":
+        """What :meth:`complete` completes batches with, for streams of images."""
+        from coopnets.complete.infill import Completer
+
+        return Completer(
+            self.config, cast(Generator | None, self.networks.get("generator")),
+            cast(Descriptor | None, self.networks.get("descriptor")), by=method, search=search,
+            blend=blend, langevin_steps=langevin_steps, seed=seed,
+            step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
+        )  # fmt: skip
 
     @torch.no_grad()
     def energy(self, x: Tensor) -> Tensor:

@@ -46,7 +46,9 @@ def refine(
     *,
     noise: Normal | torch.Generator,
     steps: int | None = None,
+    tau: float | None = None,
     step_scale: float = 1.0,
+    fixed: Tensor | None = None,
     precision: str = "fp32",
     canvas: Canvas | None = None,
 ) -> Tensor:
@@ -58,18 +60,21 @@ def refine(
         langevin: step size, reference, noise and number of steps.
         noise: one stream, or one for each row (:func:`each_its_own`).
         steps: overrides the configured number.
+        tau: overrides the configured noise scale.
         step_scale: factor on the step size that the guard found necessary in training.
+        fixed: boolean mask of pixels that stay as they are.
         precision: arithmetic inside f.
         canvas: if it is a tile, f sees a torus.
     """
     if steps is None:
         steps = langevin.steps if langevin.sample_steps is None else langevin.sample_steps
-    tau = 0.0 if langevin.tau_until is not None else langevin.tau
+    if tau is None:
+        tau = 0.0 if langevin.tau_until is not None else langevin.tau
     torus = wrapped(f) if canvas is not None and canvas.tile else nullcontext()
     with evaluating(f), frozen(f), torus:
         revised, _ = revise(
             f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
-            s=langevin.s, tau=tau, noise=noise, drift_clip=langevin.drift_clip,
+            s=langevin.s, tau=tau, noise=noise, fixed=fixed, drift_clip=langevin.drift_clip,
             clamp=langevin.clamp, precision=precision, diagnose=False,
         )  # fmt: skip
     return revised

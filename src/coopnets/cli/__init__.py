@@ -1,4 +1,4 @@
-"""The command line: ``coopnets train | sample | evaluate | compare | info | ...``."""
+"""The command line: ``coopnets train | sample | complete | evaluate | compare | ...``."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ import tyro
 
 from coopnets.allocator import keep_memory
 from coopnets.cli.compare import compare_command
+from coopnets.cli.complete import complete
 from coopnets.cli.evaluate import evaluate
 from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
@@ -35,9 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_to_quota()
     try:
         commands: dict[str, Callable[..., int]] = {
-            "train": train_command(arguments),
+            # Other commands have a --method of their own, which is none of training's business.
+            "train": train_command(arguments if arguments[:1] == ["train"] else []),
             "sample": sample,
             "interpolate": interpolate,
+            "complete": complete,
             "evaluate": evaluate,
             "compare": compare_command(arguments),
             "info": info,

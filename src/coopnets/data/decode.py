@@ -31,8 +31,8 @@ def decode(raw: Raw, size: tuple[int, int], channels: int, crop: int | None = No
     Raises:
         Exception: Whatever Pillow raises for a broken picture; `reason` words it.
     """
-    image = _flat(ImageOps.exif_transpose(_opened(raw)), "L" if channels == 1 else "RGB")
-    pixels = np.asarray(_fitted(image, size, crop))
+    image = _flat(upright(raw), "L" if channels == 1 else "RGB")
+    pixels = np.asarray(fitted(image, size, crop))
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -66,6 +66,35 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def upright(raw: Raw) -> Image.Image:
+    """Opens a picture and turns it as its EXIF orientation says."""
+    return ImageOps.exif_transpose(_opened(raw))
+
+
+def transparency(image: Image.Image) -> np.ndarray | None:
+    """The alpha channel, uint8 of shape (H, W), 0 where transparent; None if there is none."""
+    if image.mode not in WITH_ALPHA and "transparency" not in image.info:
+        return None
+    if image.mode == "La":  # Pillow knows no direct way from premultiplied grey to RGBA
+        image = image.convert("LA")
+    return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
+def fitted(image: Image.Image, size: tuple[int, int], crop: int | None) -> Image.Image:
+    """Resizes the largest centred box that has the wanted proportions."""
+    height, width = size
+    if crop is not None:
+        side = min(crop, *image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    scale = min(image.width / width, image.height / height)
+    box_w, box_h = min(scale * width, image.width), min(scale * height, image.height)
+    x, y = (image.width - box_w) / 2, (image.height - box_h) / 2
+    # Pillow's bicubic filter widens with the reduction, so fine detail averages out.
+    resample = Image.Resampling.BICUBIC
+    return image.resize((width, height), resample, box=(x, y, x + box_w, y + box_h))
 
 
 def _opened(raw: Raw) -> Image.Image:
@@ -110,18 +139,3 @@ def _from_float(grey: np.ndarray) -> np.ndarray:
         raise ValueError(f"float grey in [{grey.min():g}, {grey.max():g}], expected [0, 1]")
     pixels: np.ndarray = np.rint(grey * 255).astype(np.uint8)
     return pixels
-
-
-def _fitted(image: Image.Image, size: tuple[int, int], crop: int | None) -> Image.Image:
-    """Resizes the largest centred box that has the wanted proportions."""
-    height, width = size
-    if crop is not None:
-        side = min(crop, *image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    scale = min(image.width / width, image.height / height)
-    box_w, box_h = min(scale * width, image.width), min(scale * height, image.height)
-    x, y = (image.width - box_w) / 2, (image.height - box_h) / 2
-    # Pillow's bicubic filter widens with the reduction, so fine detail averages out.
-    resample = Image.Resampling.BICUBIC
-    return image.resize((width, height), resample, box=(x, y, x + box_w, y + box_h))

@@ -1,0 +1,7 @@
+"""``python -m experiments.completion``, from the root of the repository."""
+
+import sys
+
+from experiments.completion.table import command
+
+sys.exit(command())

@@ -1,0 +1,196 @@
+"""Completion by the trained networks: the generator, the descriptor, or one after the other.
+
+generator   z is inferred from the visible pixels alone, and g(z) put where they are not
+descriptor  Langevin revision of the hidden pixels; visible ones are held fixed at every step
+both        the descriptor revises what the generator put there
+
+The image is modelled as x = g(z) + residual, and what is visible of the residual does not end
+where the hole begins. ``blend`` continues it into the hole by springs (the smoothest surface that
+meets it at the rim), so that no seam is left.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from coopnets.chance import stream
+from coopnets.complete.classic.nans import springs
+from coopnets.complete.classic.planes import fill
+from coopnets.complete.latent import Posterior, Search, closest, infer_visible
+from coopnets.config import Config
+from coopnets.errors import CoopNetsError, DataError
+from coopnets.langevin import Normal
+from coopnets.models import Descriptor, Generator, evaluating, frozen
+from coopnets.sample import each_its_own, propose, refine, uniform_noise
+
+By = Literal["generator", "descriptor", "both"]
+
+AT_ONCE = 100
+"""Proposals decoded at a time."""
+ALONE = 10
+"""Times as many steps of revision as in sampling, where no generator has gone before."""
+
+
+class Completer:
+    """Completes batches of images, by one method with one set of settings.
+
+    Args:
+        config: settings of the training.
+        g: generator, or None.
+        f: descriptor, or None.
+        by: ``generator``, ``descriptor`` or ``both``; None takes all that there is.
+        search: how z is looked for.
+        blend: continue the visible residual into the hole.
+        langevin_steps: steps of revision; None takes those of sampling, ten times as many where
+            the chains of a cooperative pair start without the generator.
+        seed: names the random numbers together with the images' own.
+        step_scale: factor on the step size that the guard found necessary in training.
+        precision: arithmetic inside the networks.
+
+    Raises:
+        CoopNetsError: a network that the method needs is not there.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        g: Generator | None,
+        f: Descriptor | None,
+        *,
+        by: By | None = None,
+        search: Search | None = None,
+        blend: bool = True,
+        langevin_steps: int | None = None,
+        seed: int = 0,
+        step_scale: float = 1.0,
+        precision: str = "fp32",
+    ) -> None:
+        self.config, self.g, self.f = config, g, f
+        self.by = by or ("both" if g and f else "generator" if g else "descriptor")
+        self.search, self.blend = search or Search(), blend
+        self.langevin_steps, self.seed = langevin_steps, seed
+        self.step_scale, self.precision = step_scale, precision
+        self._proposals: dict[int, tuple[Tensor, Tensor]] = {}
+        lacking = {"generator": g is None, "descriptor": f is None, "both": not (g and f)}
+        if lacking[self.by]:
+            other = "descriptor" if g is None else "generator"
+            raise CoopNetsError(
+                f"a run of method {config.method} cannot complete by {self.by}: it has a "
+                f"{other} alone; take --method {other}"
+            )
+        if config.generator.start == "map" and self.by != "descriptor":
+            raise CoopNetsError(
+                f"completion by {self.by} looks for a latent vector, and this model has latent "
+                "maps: take --method descriptor"
+            )
+
+    def __call__(
+        self, x: Tensor, mask: Tensor, *, first: int = 0, sample: int | None = None
+    ) -> Tensor:
+        """Complete images.
+
+        Args:
+            x: images, (B, C, ...) in [-1, 1]; hidden values are never looked at.
+            mask: boolean, (B, 1, ...) or (B, C, ...), true where hidden.
+            first: number of the first image, which names its random numbers.
+            sample: number of the completion, to draw one of many; None makes the one that
+                fits best.
+
+        Returns:
+            Like x, visible pixels bit for bit, hidden ones in [-1, 1].
+        """
+        y = None if self.by == "descriptor" else self.generated(x, mask, first, sample)
+        if self.by != "generator":
+            y = self.revised(x, mask, y, first, sample)
+        assert y is not None
+        return paste(x, mask, y)
+
+    def generated(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
+        """g(z), z inferred from what is visible; blended, if that is wanted."""
+        y = self.decoded(x, mask, first, sample)
+        return blended(x, mask, y) if self.blend else y
+
+    def decoded(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
+        """g(z) as it is, z inferred from what is visible."""
+        assert self.g is not None
+        z, images = self.proposals(sample or 0, x.device)
+        starts = z[closest(images, x, ~mask, self.search.starts)]
+        sigma = self.search.sigma or self.config.sigma
+        with evaluating(self.g), frozen(self.g):
+            posterior = Posterior(self.g, x, ~mask, sigma, self.precision)
+            noise = several_each(self._streams(len(x), first, sample), x.device)
+            found, _ = infer_visible(
+                posterior, starts, noise=noise, search=self.search, anneal=sample is None
+            )
+        return propose(self.g, found, self.precision)
+
+    def revised(
+        self, x: Tensor, mask: Tensor, y: Tensor | None, first: int, sample: int | None
+    ) -> Tensor:
+        """Hidden pixels after Langevin dynamics under the descriptor, from y.
+
+        Without y the chains start where those of the training did: at noise if there was no
+        generator; else at the surface of springs, as noise is far from anything the descriptor
+        of a cooperative pair has seen.
+        """
+        assert self.f is not None
+        langevin, streams = self.config.langevin, self._streams(len(x), first, sample)
+        steps = self.langevin_steps
+        if y is None and self.config.method == "descriptor":
+            y = uniform_noise(streams, x.shape[1:], x.device)
+        elif y is None:
+            y = fill(x, mask, springs)
+            if steps is None:
+                usual = langevin.sample_steps
+                steps = ALONE * (langevin.steps if usual is None else usual)
+        # Several completions differ by their noise, so they have some even if training ended
+        # without.
+        silent = langevin.tau == 0 or langevin.tau_until is not None
+        tau = 1.0 if sample is not None and silent else None
+        return refine(
+            self.f, paste(x, mask, y), langevin, noise=each_its_own(streams, x.device),
+            steps=steps, tau=tau, step_scale=self.step_scale, fixed=~mask,
+            precision=self.precision,
+        )  # fmt: skip
+
+    def proposals(self, sample: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Draws from the prior, (M, d), and their images; the same for all images to complete."""
+        if sample not in self._proposals:
+            assert self.g is not None
+            number = max(self.search.proposals, self.search.starts)
+            chance = stream(self.seed, sample, 0, 0, 0)
+            z = torch.randn(number, self.config.generator.latent, generator=chance).to(device)
+            images = [propose(self.g, part, self.precision) for part in torch.split(z, AT_ONCE)]
+            self._proposals = {sample: (z, torch.cat(images))}
+        return self._proposals[sample]
+
+    def _streams(self, count: int, first: int, sample: int | None) -> list[torch.Generator]:
+        number = -1 if sample is None else sample
+        return [stream(self.seed, first + i, number, 0) for i in range(count)]
+
+
+def paste(x: Tensor, mask: Tensor, y: Tensor) -> Tensor:
+    """x where visible, bit for bit, and y within [-1, 1] where hidden.
+
+    Raises:
+        DataError: y is not finite.
+    """
+    if not bool(torch.isfinite(y).all()):
+        raise DataError("the completions hold NaN or infinite values: the chains ran away")
+    return torch.where(mask, y.clamp(-1, 1), x)
+
+
+def blended(x: Tensor, mask: Tensor, y: Tensor) -> Tensor:
+    """y plus the visible residual x - y, continued into the hole by springs."""
+    return y + fill(torch.where(mask, 0.0, x - y), mask, springs)
+
+
+def several_each(streams: list[torch.Generator], device: torch.device) -> Normal:
+    """Noise for n rows of each image in turn, drawn from that image's stream."""
+
+    def draw(like: Tensor) -> Tensor:
+        rows = (len(like) // len(streams), *like.shape[1:])
+        return torch.cat([torch.randn(rows, generator=s) for s in streams]).to(device)
+
+    return draw

@@ -1,0 +1,220 @@
+"""Which pixels are missing: squares, drawn masks, and the checks that both must pass.
+
+A mask is boolean and true where a pixel is hidden. It broadcasts to the images, so that one mask
+can serve all of them, all channels, or all frames of a video.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coopnets.chance import stream
+from coopnets.complete.damaged import Damaged, shrunk, stem
+from coopnets.data.decode import reason, transparency, upright
+from coopnets.data.files import is_image, walk
+from coopnets.errors import CoopNetsError
+
+OPAQUE = 128
+"""Alpha from which on a pixel of a mask counts as being there."""
+
+MaskOf = Callable[[int, Damaged], Tensor]
+"""From a picture and its number to its mask, boolean (1, H, W)."""
+
+
+def square(side: int, size: int, top: int, left: int) -> Tensor:
+    """A mask (1, size, size) that hides one square."""
+    mask = torch.zeros(1, size, size, dtype=torch.bool)
+    mask[:, top : top + side, left : left + side] = True
+    return mask
+
+
+def center_square(side: int, size: int) -> Tensor:
+    """A mask (1, size, size) that hides the square in the middle."""
+    _check_side(side, size)
+    return square(side, size, (size - side) // 2, (size - side) // 2)
+
+
+def random_square(side: int, size: int, seed: int, number: int) -> Tensor:
+    """A mask (1, size, size) that hides a square anywhere, each place being as likely.
+
+    The place depends on the seed, the side and the image's number alone.
+    """
+    _check_side(side, size)
+    chance = stream(seed, side, number)
+    top, left = torch.randint(size - side + 1, (2,), generator=chance).tolist()
+    return square(side, size, top, left)
+
+
+def check_images(x: Tensor, image: tuple[int, ...], mask: Tensor) -> None:
+    """Pass images (B, \\*image) in [-1, 1] as a model takes them.
+
+    Raises:
+        CoopNetsError: they are of another shape, or visible values are beyond [-1, 1].
+    """
+    if x.shape[1:] != image or not len(x):
+        raise CoopNetsError(
+            f"images of shape {tuple(x.shape)}: the model takes (any number, "
+            f"{', '.join(map(str, image))})"
+        )
+    if not x.dtype.is_floating_point:
+        raise CoopNetsError(
+            f"images are {x.dtype}: bring pixels to [-1, 1] by coopnets.data.to_unit"
+        )
+    seen = x.masked_fill(check_mask(x, mask), 0)
+    if not bool((seen.abs() <= 1).all()):  # NaN fails it too
+        raise CoopNetsError("visible pixels are not within [-1, 1]")
+
+
+def check_mask(x: Tensor, mask: Tensor) -> Tensor:
+    """A mask expanded over the rows of x, (B, ...), ready to be used.
+
+    Args:
+        x: images, (B, C, ...).
+        mask: boolean, or whole numbers with 0 for visible; broadcasts to x.
+
+    Raises:
+        CoopNetsError: it does not broadcast, or some image is all visible or all hidden.
+    """
+    if mask.dtype.is_floating_point:
+        raise CoopNetsError(f"a mask is boolean, true where hidden; this one is {mask.dtype}")
+    hidden = mask.to(x.device) != 0
+    try:
+        full = hidden.expand(x.shape)
+    except RuntimeError as error:
+        raise CoopNetsError(
+            f"a mask of shape {tuple(mask.shape)} does not fit images of shape {tuple(x.shape)}"
+        ) from error
+    counts = full.flatten(1).sum(1)
+    if bool((counts == 0).any()):
+        raise CoopNetsError(f"the mask of image {int((counts == 0).nonzero()[0])} hides nothing")
+    if bool((counts == x[0].numel()).any()):
+        row = int((counts == x[0].numel()).nonzero()[0])
+        raise CoopNetsError(f"the mask of image {row} hides everything: a part must be visible")
+    while hidden.dim() < x.dim():
+        hidden = hidden[None]
+    return hidden.expand(len(x), *hidden.shape[1:])
+
+
+def open_masks(spec: str, size: int, crop: int | None, *, seed: int, invert: bool) -> MaskOf:
+    """The masks that a user asks for.
+
+    Args:
+        spec: ``random:SIDE``, ``center:SIDE``, a file, or a folder with a file for each picture.
+        size: side of the images that the model takes.
+        crop: how the pictures were cropped, for masks as large as the pictures.
+        seed: places random squares.
+        invert: masks in files are white where visible.
+
+    Raises:
+        CoopNetsError: no such mask; or, from the function returned, one that does not fit its
+            picture, hides nothing of it or everything.
+    """
+    kind, _, side = spec.partition(":")
+    if kind in ("random", "center"):
+        if not side.isdecimal():
+            raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
+        _check_side(int(side), size)
+        middle = center_square(int(side), size)
+        if kind == "center":
+            return lambda number, picture: middle
+        return lambda number, picture: random_square(int(side), size, seed, number)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        files = _Folder(path)
+        return lambda number, picture: _fitting(files.of(picture), picture, size, crop, invert)
+    if path.is_file():
+        drawn = read_mask(path)
+        return lambda number, picture: _fitting(drawn, picture, size, crop, invert)
+    raise CoopNetsError(
+        f"--mask {spec}: neither a file nor a folder; or give random:SIDE or center:SIDE"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnMask:
+    """A mask from a file, as large as it was drawn.
+
+    Attributes:
+        name: of the file.
+        hidden: boolean (H, W).
+    """
+
+    name: str
+    hidden: np.ndarray
+
+
+def read_mask(file: Path) -> DrawnMask:
+    """Read a mask: white is hidden, or, if the file has transparent parts, these are.
+
+    White is brighter than half of the brightest pixel, so that masks of 0 and 1 and 16-bit
+    masks do as well. What a file with transparent parts shows elsewhere is of no concern.
+
+    Raises:
+        CoopNetsError: the file cannot be read.
+    """
+    try:
+        image = upright(file.read_bytes())
+        alpha = transparency(image)
+        if alpha is not None and alpha.min() < OPAQUE:
+            return DrawnMask(file.name, alpha < OPAQUE)
+        deep = image.mode.startswith("I") or image.mode == "F"
+        bright = np.asarray(image if deep else image.convert("RGB").convert("L"))
+    except MemoryError:
+        raise
+    except Exception as error:  # a broken picture can make Pillow raise almost anything
+        raise CoopNetsError(f"cannot read the mask {file}: {reason(error)}") from error
+    return DrawnMask(file.name, bright > bright.max() / 2)
+
+
+def _fitting(
+    drawn: DrawnMask, picture: Damaged, size: int, crop: int | None, invert: bool
+) -> Tensor:
+    """The mask at the size of the model, by way of the picture's own crop and resize."""
+    hidden = ~drawn.hidden if invert else drawn.hidden
+    if hidden.shape == picture.extent and hidden.shape != (size, size):
+        hidden = shrunk(hidden, size, crop)
+    if hidden.shape != (size, size):
+        (height, width), (rows, columns) = hidden.shape, picture.extent
+        raise CoopNetsError(
+            f"the mask {drawn.name} is {width}x{height} pixels: make it {size}x{size} as the "
+            f"model's images, or {columns}x{rows} as {picture.name}"
+        )
+    if not hidden.any():
+        raise CoopNetsError(f"the mask {drawn.name} hides nothing of {picture.name}")
+    if hidden.all():
+        raise CoopNetsError(
+            f"the mask {drawn.name} hides all of {picture.name}: a part must be visible"
+        )
+    return torch.from_numpy(hidden.copy())[None]
+
+
+class _Folder:
+    """Masks by the names of their pictures, whatever the extensions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = {stem(name): name for name in walk(folder) if is_image(name)}
+        if not self.files:
+            raise CoopNetsError(f"--mask {folder}: there are no pictures in this folder")
+
+    def of(self, picture: Damaged) -> DrawnMask:
+        wanted = stem(picture.name)
+        name = self.files.get(wanted) or self.files.get(PurePosixPath(wanted).name)
+        if name is None:
+            raise CoopNetsError(
+                f"--mask {self.folder}: no mask for {picture.name}; masks have their pictures' "
+                f"names, for instance {PurePosixPath(wanted).name}.png"
+            )
+        return read_mask(self.folder / name)
+
+
+def _check_side(side: int, size: int) -> None:
+    if not 1 <= side < size:
+        raise CoopNetsError(
+            f"a square of side {side} does not leave a part of a {size}x{size} image visible and "
+            f"a part hidden: its side must be 1 to {size - 1}"
+        )
