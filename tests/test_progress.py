@@ -44,3 +44,21 @@ def test_what_is_spent_is_the_nearer_end() -> None:
     assert done(LINE, Budget(max_time=180, steps=1234 * 4)) == 0.5
     assert done(LINE, Budget(max_time=60)) == 1.0
     assert "time left unknown" in describe(LINE, Budget())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ({"d_data": 0.9, "d_generated": 0.1, "critic_loss": 0.4, "generator_loss": 2.5},
+         "D(data) 0.90  D(generated) 0.10  critic 0.4  generator 2.5"),
+        ({"distance": 0.271, "critic_loss": -0.271, "generator_loss": 0.1},
+         "distance 0.271  critic -0.271  generator 0.1"),
+        ({"bound": -39.2, "kl": 85.0, "residual": 0.157}, "bound -39.2  KL 85  residual 0.157"),
+        ({"reconstruction_error": 481.6, "residual": 0.33, "latent_rms": 1.1},
+         "error 481.6  residual 0.330  latent 1.10"),
+    ],
+)  # fmt: skip
+def test_each_method_shows_its_own_numbers(numbers: dict[str, float], text: str) -> None:
+    line = {"iteration": 10, "seconds": 1.0, "images_per_second": 64.0, **numbers}
+    told = describe(line, Budget(steps=20))
+    assert told == f"iteration 10  64 images/s  0:00:01 left  {text}"

@@ -34,7 +34,7 @@ def in_two(argv: list[str], log: Path) -> None:
     ]
     try:
         for child in children:
-            child.join(40)
+            child.join(150)
         codes = [child.exitcode for child in children]
         if codes != [0, 0]:
             raise AssertionError(f"exit codes {codes}\n{log.read_text()}")
