@@ -85,6 +85,8 @@ def _cell(found: Interval, digits: int, first: bool) -> str:
 
 
 def _published(sides: tuple[int, ...]) -> list[str]:
+    if not {("error", side, "coopnets") for side in sides} & PUBLISHED.keys():
+        return ["Nothing was published for squares of these sides."]
     rows = [
         "| | | " + " | ".join(TITLES[m] for m in METHODS) + " |",
         "| --- | --- |" + " ---: |" * len(METHODS),

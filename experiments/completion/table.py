@@ -40,6 +40,7 @@ def make_table(
     starts: int = 4,
     sigma: float | None = None,
     langevin_steps: int | None = None,
+    descriptor: bool = False,
     classics: tuple[str, ...] = tuple(CLASSIC),
     seed: int = 0,
     data_dir: Path | None = None,
@@ -63,6 +64,7 @@ def make_table(
         starts: latent vectors to start at.
         sigma: standard deviation of what a generator leaves unexplained; by default its run's.
         langevin_steps: steps of revision by the descriptor.
+        descriptor: also complete by the descriptor alone, a column among the variants.
         classics: methods without a model.
         seed: of masks and chains.
         data_dir: where named data sets are downloaded to.
@@ -82,7 +84,8 @@ def make_table(
     )  # fmt: skip
     search = Search(steps=steps, starts=starts, sigma=sigma)
     work = [jobs.classic(name) for name in classics]
-    work.append(jobs.descriptor(pair, langevin_steps, seed))
+    if descriptor or coopnets == "descriptor":
+        work.append(jobs.descriptor(pair, langevin_steps, seed))
     work.append(jobs.pair(pair, search, langevin_steps, seed))
     if other is not None:
         work.append(jobs.dcgan(other, search, seed))
@@ -132,13 +135,13 @@ def _about(
         "computing": f"{sum(c.seconds for row in cells.values() for c in row) / 60:.1f} minutes",
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
     }
-    return {**told, **made, "machine": ", ".join(f"{v}" for v in made["machine"].values())}
+    return {**told, **made, "machine": ", ".join(f"{k} {v}" for k, v in made["machine"].items())}
 
 
 def _trained(model: CoopNets) -> str:
     minutes = model.about.get("seconds", 0.0) / 60
     return (
-        f"preset {model.config.preset}, {model.about.get('iteration'):,} iterations, "
+        f"preset {model.config.preset}, {model.about.get('iteration', 0):,} iterations, "
         f"{minutes:.0f} minutes"
     )
 
