@@ -1,5 +1,6 @@
 """The table in the layout of the paper, with intervals, and the published one beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def markdown(table: Table, about: list[str], rates: dict[str, float]) -> str:
     return "\n".join(parts)
 
 
-def _grid(table: Table, columns: list[str]) -> list[str]:
+def _grid(table: Table, columns: Sequence[str]) -> list[str]:
     rows = [
         "| | | " + " | ".join(TITLES.get(c, c) for c in columns) + " |",
         "| --- | --- |" + " ---: |" * len(columns),

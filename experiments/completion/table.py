@@ -13,6 +13,7 @@ import torch
 import tyro
 
 from coopnets.complete.classic import CLASSIC
+from coopnets.complete.classic.mrf import duality_gap
 from coopnets.complete.latent import Search
 from coopnets.data import ImageData, open_images, to_pixels
 from coopnets.errors import CoopNetsError
@@ -98,6 +99,9 @@ def make_table(
     found = tabulate(cells, coopnets)
     rates = _rates(cells, work, len(opened))
     about = _about(pair, other, opened, coopnets, search, seed, cells)
+    if "mrf-l1" in classics:
+        gap = max(_gap(opened, side, seed) for side in sides)
+        about["MRF-L1"] = f"duality gap of the first image at most {gap:.1g} (0 is the minimum)"
     about["seconds of this call"] = round(time.perf_counter() - began, 1)
     text = markdown(found, [f"- {k}: {v}" for k, v in about.items()], rates)
     _write(out, text, found, about, rates)
@@ -136,6 +140,15 @@ def _about(
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
     }
     return {**told, **made, "machine": ", ".join(f"{k} {v}" for k, v in made["machine"].items())}
+
+
+def _gap(images: ImageData, side: int, seed: int) -> float:
+    """The largest duality gap of MRF-L1 over the channels of the first image."""
+    x = images.batch(torch.arange(1)).double()
+    mask = masks(side, x.shape[-1], seed, 0, 1)
+    hidden = mask[0, 0].numpy()
+    y = CLASSIC["mrf-l1"](x, mask)[0].numpy()
+    return max(abs(duality_gap(plane[hidden], plane, hidden)) for plane in y)
 
 
 def _trained(model: CoopNets) -> str:
