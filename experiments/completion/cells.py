@@ -59,8 +59,9 @@ def compute(
         **job.settings,
     }  # fmt: skip
     cell = _read(folder / f"{name}.json", settings, job)
-    shown: dict[str, list[Tensor]] = {column: [] for column in job.columns}
     done = len(cell.scores[job.columns[0]]["error"])
+    kept = pictures(folder, side, job) if done else {}
+    shown = {column: [kept[column]] if done else [] for column in job.columns}
     while done < len(images):
         count = min(BATCH, len(images) - done)
         x = images.batch(np.arange(done, done + count)).to(device)
@@ -75,10 +76,10 @@ def compute(
                 cell.scores[column][measure] += getattr(found, measure).tolist()
             if done < SHOWN:
                 shown[column].append(pixels[: SHOWN - done])
+        if done < SHOWN:
+            _save_pictures(folder / f"{name}.npz", shown)
         done += count
         cell = Cell(cell.scores, seconds, settings)
-        if any(shown.values()):
-            _save_pictures(folder / f"{name}.npz", shown)
         _save(folder / f"{name}.json", cell)
         say(f"{name}: {done:,} of {len(images):,} images, {seconds / done:.3f} s each")
     return cell

@@ -1,5 +1,6 @@
 """The table in the layout of the paper, with intervals, and the published one beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def markdown(table: Table, about: list[str], rates: dict[str, float]) -> str:
     return "\n".join(parts)
 
 
-def _grid(table: Table, columns: list[str]) -> list[str]:
+def _grid(table: Table, columns: Sequence[str]) -> list[str]:
     rows = [
         "| | | " + " | ".join(TITLES.get(c, c) for c in columns) + " |",
         "| --- | --- |" + " ---: |" * len(columns),
@@ -85,6 +86,8 @@ def _cell(found: Interval, digits: int, first: bool) -> str:
 
 
 def _published(sides: tuple[int, ...]) -> list[str]:
+    if not {("error", side, "coopnets") for side in sides} & PUBLISHED.keys():
+        return ["Nothing was published for squares of these sides."]
     rows = [
         "| | | " + " | ".join(TITLES[m] for m in METHODS) + " |",
         "| --- | --- |" + " ---: |" * len(METHODS),

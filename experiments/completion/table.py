@@ -13,6 +13,7 @@ import torch
 import tyro
 
 from coopnets.complete.classic import CLASSIC
+from coopnets.complete.classic.mrf import duality_gap
 from coopnets.complete.latent import Search
 from coopnets.data import ImageData, open_images, to_pixels
 from coopnets.errors import CoopNetsError
@@ -40,6 +41,7 @@ def make_table(
     starts: int = 4,
     sigma: float | None = None,
     langevin_steps: int | None = None,
+    descriptor: bool = False,
     classics: tuple[str, ...] = tuple(CLASSIC),
     seed: int = 0,
     data_dir: Path | None = None,
@@ -63,6 +65,7 @@ def make_table(
         starts: latent vectors to start at.
         sigma: standard deviation of what a generator leaves unexplained; by default its run's.
         langevin_steps: steps of revision by the descriptor.
+        descriptor: also complete by the descriptor alone, a column among the variants.
         classics: methods without a model.
         seed: of masks and chains.
         data_dir: where named data sets are downloaded to.
@@ -82,7 +85,8 @@ def make_table(
     )  # fmt: skip
     search = Search(steps=steps, starts=starts, sigma=sigma)
     work = [jobs.classic(name) for name in classics]
-    work.append(jobs.descriptor(pair, langevin_steps, seed))
+    if descriptor or coopnets == "descriptor":
+        work.append(jobs.descriptor(pair, langevin_steps, seed))
     work.append(jobs.pair(pair, search, langevin_steps, seed))
     if other is not None:
         work.append(jobs.dcgan(other, search, seed))
@@ -95,6 +99,9 @@ def make_table(
     found = tabulate(cells, coopnets)
     rates = _rates(cells, work, len(opened))
     about = _about(pair, other, opened, coopnets, search, seed, cells)
+    if "mrf-l1" in classics:
+        gap = max(_gap(opened, side, seed) for side in sides)
+        about["MRF-L1"] = f"duality gap of the first image at most {gap:.1g} (0 is the minimum)"
     about["seconds of this call"] = round(time.perf_counter() - began, 1)
     text = markdown(found, [f"- {k}: {v}" for k, v in about.items()], rates)
     _write(out, text, found, about, rates)
@@ -132,13 +139,22 @@ def _about(
         "computing": f"{sum(c.seconds for row in cells.values() for c in row) / 60:.1f} minutes",
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
     }
-    return {**told, **made, "machine": ", ".join(f"{v}" for v in made["machine"].values())}
+    return {**told, **made, "machine": ", ".join(f"{k} {v}" for k, v in made["machine"].items())}
+
+
+def _gap(images: ImageData, side: int, seed: int) -> float:
+    """The largest duality gap of MRF-L1 over the channels of the first image."""
+    x = images.batch(torch.arange(1)).double()
+    mask = masks(side, x.shape[-1], seed, 0, 1)
+    hidden = mask[0, 0].numpy()
+    y = CLASSIC["mrf-l1"](x, mask)[0].numpy()
+    return max(abs(duality_gap(plane[hidden], plane, hidden)) for plane in y)
 
 
 def _trained(model: CoopNets) -> str:
     minutes = model.about.get("seconds", 0.0) / 60
     return (
-        f"preset {model.config.preset}, {model.about.get('iteration'):,} iterations, "
+        f"preset {model.config.preset}, {model.about.get('iteration', 0):,} iterations, "
         f"{minutes:.0f} minutes"
     )
 

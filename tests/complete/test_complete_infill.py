@@ -24,7 +24,7 @@ class Linear(nn.Module):
     """g(z) = W z as a picture."""
 
     def forward(self, z: Tensor) -> Tensor:
-        return (z @ WEIGHTS.T).view(-1, 1, SIDE, SIDE)
+        return (z @ WEIGHTS.T).float().view(-1, 1, SIDE, SIDE)
 
 
 class Quadratic(nn.Module):
@@ -68,6 +68,20 @@ def test_linear_generator_reaches_the_conditional_mean() -> None:
         a = WEIGHTS[seen] / config.sigma
         z = torch.linalg.solve(torch.eye(6) + a.T @ a, a.T @ image.flatten()[seen] / config.sigma)
         torch.testing.assert_close(found.flatten()[~seen], WEIGHTS[~seen] @ z, rtol=0, atol=1e-4)
+
+
+def test_slopes_are_never_taken_in_bf16() -> None:
+    """The curvature that steps go by is a difference of slopes, of which bf16 leaves noise."""
+    seen: list[tuple[bool, bool]] = []
+
+    class Watched(Linear):
+        def forward(self, z: Tensor) -> Tensor:
+            seen.append((z.requires_grad, torch.is_autocast_enabled("cpu")))
+            return super().forward(z)
+
+    completer = Completer(tiny(), Watched(), None, search=Search(steps=3), precision="bf16")
+    completer(pictures(2), masks(2))
+    assert set(seen) == {(True, False), (False, True)}
 
 
 def test_gaussian_descriptor_reaches_the_conditional_law() -> None:

@@ -118,7 +118,7 @@ class Completer:
         starts = z[closest(images, x, ~mask, self.search.starts)]
         sigma = self.search.sigma or self.config.sigma
         with evaluating(self.g), frozen(self.g):
-            posterior = Posterior(self.g, x, ~mask, sigma, self.precision)
+            posterior = Posterior(self.g, x, ~mask, sigma)
             noise = several_each(self._streams(len(x), first, sample), x.device)
             found, _ = infer_visible(
                 posterior, starts, noise=noise, search=self.search, anneal=sample is None

@@ -35,6 +35,8 @@ Decode = Callable[[Tensor], Tensor]
 
 PROBE = 0.01
 """Length of the first move along the gradient, from which the curvature is first known."""
+NEAR = 1e-4
+"""Shorter moves tell of rounding rather than of curvature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +86,16 @@ class Posterior:
         x: images, (R, C, ...); what is hidden does not count.
         visible: boolean, broadcasts to x.
         sigma: standard deviation of the residual.
-        precision: arithmetic inside g.
     """
 
-    def __init__(
-        self, g: Decode, x: Tensor, visible: Tensor, sigma: float, precision: str = "fp32"
-    ) -> None:
-        self.g, self.sigma, self.precision = g, sigma, precision
+    def __init__(self, g: Decode, x: Tensor, visible: Tensor, sigma: float) -> None:
+        self.g, self.sigma = g, sigma
         self.x, self.visible = torch.where(visible, x, 0.0), visible
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """dU/dz, (R, d), and the visible squared error, (R,)."""
-        with autocast(self.precision, z.device), torch.enable_grad():
+        # fp32 always: curvatures are differences of slopes, in which bf16 leaves only noise.
+        with autocast("fp32", z.device), torch.enable_grad():
             z = z.detach().requires_grad_()
             error = ((self.x - self.g(z)) * self.visible).square().flatten(1).sum(1)
             (slope,) = torch.autograd.grad(error.sum() / (2 * self.sigma**2), z)
@@ -104,7 +104,7 @@ class Posterior:
     def rows(self, chosen: Tensor) -> "Posterior":
         """That of some of the images."""
         visible = self.visible.expand(len(self.x), *self.visible.shape[1:])
-        return Posterior(self.g, self.x[chosen], visible[chosen], self.sigma, self.precision)
+        return Posterior(self.g, self.x[chosen], visible[chosen], self.sigma)
 
 
 def begin(posterior: Posterior, z: Tensor) -> Chains:
@@ -194,7 +194,7 @@ def _best(chains: Chains, starts: int) -> Chains:
 
 
 def _curvature(slopes: Tensor, moves: Tensor) -> Tensor:
-    """|change of slope| / |change of z|, at least the prior's 1."""
+    """|change of slope| / |change of z|, at least the prior's 1; 1 where z hardly moved."""
     change, distance = vector_norm(slopes, dim=1), vector_norm(moves, dim=1)
-    curvature: Tensor = change / distance.clamp_min(1e-12)
-    return curvature.clamp_min(1.0)
+    curvature: Tensor = change / distance.clamp_min(NEAR)
+    return curvature.clamp_min(1.0).where(distance > NEAR, 1.0)
