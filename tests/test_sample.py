@@ -76,7 +76,7 @@ def test_streams_give_exactly_n(model: CoopNets) -> None:
 def test_step_scale_of_the_guard_applies_to_samples(model: CoopNets) -> None:
     def one(delta: float, scale: float) -> Tensor:
         made = samples(
-            model.descriptor, model.generator, replace(CONFIG.langevin, delta=delta), 6, 3,
+            model.descriptor, model.generator, replace(CONFIG.langevin, delta=delta), 3,
             step_scale=scale,
         )  # fmt: skip
         return next(iter(made))[1]

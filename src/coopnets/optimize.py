@@ -36,7 +36,7 @@ def make_optimizer(net: nn.Module, settings: OptimizerConfig) -> Optimizer:
     if settings.kind == "sgd":
         return SGD(made, settings.lr, settings.momentum, fused=True)
     if settings.kind == "rmsprop":
-        return RMSprop(made, settings.lr, settings.alpha)
+        return RMSprop(made, settings.lr, settings.alpha, foreach=True)
     return Adam(made, settings.lr, (settings.beta1, settings.beta2), fused=True)
 
 

@@ -34,7 +34,7 @@ class Quadratic(nn.Module):
         super().__init__()
         self.precision = precision
 
-    def collapsed(self) -> Callable[[Tensor], Tensor]:
+    def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
         def f(x: Tensor) -> Tensor:
             flat = x.flatten(1)
             return -0.5 * (flat @ self.precision * flat).sum(1)

@@ -29,6 +29,8 @@ LATENT = 6
 class Uniform(nn.Module):
     """A generator whose pixels are uniform on [-1, 1], six independent groups of them."""
 
+    latent_shape = (LATENT,)
+
     def forward(self, z: Tensor) -> Tensor:
         pixels = torch.special.erf(z / math.sqrt(2))
         return pixels[:, torch.arange(64) % LATENT].view(-1, 1, 8, 8)
@@ -265,6 +267,8 @@ def test_samples_of_a_diverged_model_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     class Broken(nn.Module):
+        latent_shape = (LATENT,)
+
         def forward(self, z: Tensor) -> Tensor:
             return torch.full((len(z), 1, 8, 8), math.nan)
 

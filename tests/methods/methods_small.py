@@ -70,6 +70,7 @@ class Factors(nn.Module):
     def __init__(self, w: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(w.clone())
+        self.latent_shape = (w.shape[1],)
 
     def forward(self, z: Tensor) -> Tensor:
         side = round(len(self.weight) ** 0.5)

@@ -30,7 +30,7 @@ class Quadratic(nn.Module):
         x = x.flatten(1)
         return self.a * x.sum(1) - self.b / 2 * x.square().sum(1)
 
-    def collapsed(self) -> Callable[[Tensor], Tensor]:
+    def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
         return self.forward
 
 
@@ -49,7 +49,7 @@ def test_energy_of_a_known_law_is_learnt(start: str) -> None:
     )  # fmt: skip
     learner = DescriptorAlone(config, Processes())
     f = Quadratic()
-    learner.f, learner.networks["descriptor"] = f, f  # type: ignore[assignment]
+    learner.f, learner.networks["descriptor"], learner.chains.f = f, f, f  # type: ignore[assignment]
     learner.optimizers["descriptor"] = make_optimizer(f, config.descriptor_optimizer)
     chance = torch.Generator().manual_seed(0)
     for t in range(100):

@@ -78,13 +78,13 @@ def map_descriptor(top: str = "map") -> Descriptor:
     config = DescriptorConfig(
         channels=(4, 5, 6), kernels=(5, 4, 3), strides=(2, 2, 1), top=top, outputs=7, init_std=0.2
     )
-    return Descriptor(config, SIZE, 3).double()
+    return Descriptor(config, SIZE, 3)
 
 
 @pytest.mark.parametrize("top", ["map", "none"])
 def test_f_is_a_sum_over_positions_in_pictures_of_any_size(top: str) -> None:
     f = map_descriptor(top)
-    x = torch.randn(2, 3, 48, 64, dtype=torch.float64)
+    x = torch.randn(2, 3, 48, 64)
     h = f.features(x)
     assert h.shape[2:] == (12, 16)
     by_hand = h if top == "none" else torch.einsum("bchw,kc->bkhw", h, f.top.weight[:, :, 0, 0])
@@ -92,15 +92,15 @@ def test_f_is_a_sum_over_positions_in_pictures_of_any_size(top: str) -> None:
     if top == "map":
         torch.nn.init.normal_(f.top.bias)
         expected = expected + 12 * 16 * f.top.bias.sum()
-    torch.testing.assert_close(f(x).double(), expected, rtol=1e-6, atol=1e-4)
-    torch.testing.assert_close(f.collapsed()(x).double(), expected, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(f(x), expected, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(f.collapsed()(x), expected, rtol=1e-5, atol=1e-3)
 
 
 def test_a_wrapped_descriptor_does_not_know_where_the_torus_is_cut() -> None:
     f = map_descriptor()
-    x = torch.randn(2, 3, 48, 64, dtype=torch.float64)
+    x = torch.randn(2, 3, 48, 64)
     moved = x.roll((4, 12), (2, 3))
     with wrapped(f):
-        torch.testing.assert_close(f(moved), f(x), rtol=1e-6, atol=1e-4)
+        torch.testing.assert_close(f(moved), f(x), rtol=1e-5, atol=1e-3)
         torch.testing.assert_close(f.collapsed()(moved), f(x), rtol=1e-5, atol=1e-3)
     assert not torch.allclose(f(moved), f(x), atol=1e-2)

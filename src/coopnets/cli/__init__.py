@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_to_quota()
     try:
         commands: dict[str, Callable[..., int]] = {
-            # Other commands have a --method of their own, which is none of training's business.
-            "train": train_command(arguments if arguments[:1] == ["train"] else []),
+            # "complete" has a --method of its own, which is none of training's business.
+            "train": train_command(arguments if arguments[:1] in (["train"], ["presets"]) else []),
             "sample": sample,
             "interpolate": interpolate,
             "complete": complete,

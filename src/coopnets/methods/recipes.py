@@ -92,10 +92,10 @@ def generator(config: Config) -> Config:
 
 def _mirrored(config: Config) -> CriticConfig:
     """DCGAN's discriminator: the generator's maps in reverse."""
-    layers = config.generator
+    layers, count = config.generator, len(config.generator.channels)
     return CriticConfig(
         channels=layers.channels[::-1],
-        kernels=layers.kernels[::-1],
+        kernels=layers.kernels[::-1][:count],  # the map of a latent map has one more
         strides=(2,) * len(layers.channels),
     )
 
