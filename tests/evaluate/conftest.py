@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parquet_files import write_parquet
 from torch import Tensor
 
 from coopnets.evaluate import Extractor
+from parquet_files import write_parquet
 
 Digits = tuple[np.ndarray, np.ndarray]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parquet_files import write_parquet
 
 from coopnets.data import open_images
 from coopnets.data.labels import labels_of
 from coopnets.errors import DataError
+from parquet_files import write_parquet
 
 
 def quiet(_: str) -> None: ...
