@@ -24,6 +24,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +72,25 @@ def command(
 ) -> list[str]:
     """The arguments of `coopnets` that make a table."""
     chosen = EXPERIMENTS[name]
-    argv = ["compare", data or chosen.data, "--out", out or f"runs/{name}"]
-    argv += [*chosen.options, *COMMON]
+    options = _options([*chosen.options, *COMMON])
     if official:
-        argv += ["--features", "inception", "--inception-weights", official]
-        argv += ["--samples", "50000", *chosen.official]
-    return [*argv, *more]
+        fid = ["--features", "inception", "--inception-weights", official, "--samples", "50000"]
+        options += _options([*fid, *chosen.official])
+    options += _options(more)
+    last = {option[0]: option for option in options}  # of an option given twice the later one
+    words = [word for option in last.values() for word in option]
+    return ["compare", data or chosen.data, "--out", out or f"runs/{name}", *words]
+
+
+def _options(words: Sequence[str]) -> list[list[str]]:
+    """Each option with its values: ["--moments", "3"]."""
+    found: list[list[str]] = []
+    for word in words:
+        if word.startswith("--") or not found:
+            found.append(word.split("=", 1) if word.startswith("--") else [word])
+        else:
+            found[-1].append(word)
+    return found
 
 
 def fill(name: str, outcome: dict[str, Any], official: bool, called: str | None) -> Path:
