@@ -113,8 +113,8 @@ def test_tables_of_what_is_unfinished(outcome: dict[str, Any]) -> None:
 
 
 def test_commits_are_those_that_scored(outcome: dict[str, Any]) -> None:
-    rows = [{**row, "record": {**row["record"], "commit": c}}
-            for row, c in zip(outcome["rows"], ["abc", "abc", None, "def"], strict=True)]  # fmt: skip
+    pairs = zip(outcome["rows"], ["abc", "abc", None, "def"], strict=True)
+    rows = [{**row, "record": {**row["record"], "commit": commit}} for row, commit in pairs]
     facts = facts_of({**outcome, "rows": rows, "commit": "later"})
     assert facts["code"].endswith("commit abc, unknown, def")
     bare = [{**row, "record": None} for row in outcome["rows"]]
