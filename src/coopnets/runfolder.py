@@ -84,7 +84,7 @@ class RunFolder:
                 self._compare(config, data)
                 self._make_folders()  # a kill during --fresh may have taken them
                 return
-            self._clear()  # what else the user keeps here stays
+            self.clear()
         else:
             self._refuse_strangers()
         self._make_folders()
@@ -96,6 +96,15 @@ class RunFolder:
             "config": to_dict(config),
         }
         self.replace(self.config_file, content)
+
+    def clear(self) -> None:
+        """Delete the run; what else the user keeps in the folder stays."""
+        for folder in (self.grids, self.checkpoints, self.tracker):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.metrics_file, self.log_file, self.recovery_file, self.report,
+                     self.evaluation):  # fmt: skip
+            file.unlink(missing_ok=True)
+        self.config_file.unlink()
 
     def describe(self) -> dict[str, Any]:
         """What config.json holds.
@@ -182,14 +191,6 @@ class RunFolder:
                 f"{self.path} holds a run of other settings ({'; '.join(changes)}): repeat its "
                 "own command to go on, choose another --run, or start over with --fresh"
             )
-
-    def _clear(self) -> None:
-        for folder in (self.grids, self.checkpoints, self.tracker):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics_file, self.log_file, self.recovery_file, self.report,
-                     self.evaluation):  # fmt: skip
-            file.unlink(missing_ok=True)
-        self.config_file.unlink()
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

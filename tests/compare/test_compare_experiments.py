@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,15 +55,22 @@ def test_commands_are_accepted(
     assert sys.argv[:2] == ["coopnets", "compare"]
     assert asked == [NAMES[name]] and "far enough" in capsys.readouterr().err
     argv = make.command(name, None, None, official, ["--moments", "3"])
-    last = {
-        flag: argv[len(argv) - 1 - argv[::-1].index(flag) + 1] for flag in argv if "--" in flag
-    }
+    assert len({w for w in argv if w.startswith("--")}) == sum(w.startswith("--") for w in argv)
+    last = dict(pairwise(argv))
     assert last["--moments"] == "3" and last["--out"] == f"runs/{name}"
     assert last["--samples"] == ("50000" if official else "10000")
     assert last["--features"] == ("inception" if official else "efficientnet-lite0")
     if official:
         assert last["--inception-weights"] == official
         assert last.get("--split") == ("train" if name != "digits" else None)
+
+
+def test_an_option_given_twice_counts_once(make: ModuleType) -> None:
+    more = ["--max-time=1m", "--samples", "20", "--generator.channels", "8", "8", "--no-parzen"]
+    argv = make.command("digits", "x.npz", "there", None, more)
+    assert argv[:4] == ["compare", "x.npz", "--out", "there"]
+    assert " --max-time 1m " in " ".join(argv) and "30m" not in argv and "10000" not in argv
+    assert " --generator.channels 8 8 --no-parzen" in " ".join(argv)
 
 
 def slot(text: str, name: str) -> str:

@@ -16,7 +16,7 @@ from coopnets.cli import main
 from coopnets.compare.curves import draw_curves
 from coopnets.compare.grids import COLUMNS
 from coopnets.compare.page import page
-from coopnets.compare.table import markdown, tables
+from coopnets.compare.table import facts_of, markdown, tables
 from coopnets.data import to_pixels
 from small import FLAGS
 
@@ -110,6 +110,15 @@ def test_tables_of_what_is_unfinished(outcome: dict[str, Any]) -> None:
     (table,) = tables(one)
     assert all(len(row) == len(table.headings) for row in table.rows)
     assert "unfinished" in markdown(one)
+
+
+def test_commits_are_those_that_scored(outcome: dict[str, Any]) -> None:
+    pairs = zip(outcome["rows"], ["abc", "abc", None, "def"], strict=True)
+    rows = [{**row, "record": {**row["record"], "commit": commit}} for row, commit in pairs]
+    facts = facts_of({**outcome, "rows": rows, "commit": "later"})
+    assert facts["code"].endswith("commit abc, unknown, def")
+    bare = [{**row, "record": None} for row in outcome["rows"]]
+    assert facts_of({**outcome, "rows": bare, "commit": "later"})["code"].endswith("commit later")
 
 
 def test_the_best_distance_is_marked_and_no_other(outcome: dict[str, Any], out: Path) -> None:

@@ -23,6 +23,7 @@ from coopnets.evaluate import (
 from coopnets.evaluate.classifier import Classifier, save_classifier
 from coopnets.evaluate.features import extract
 from coopnets.evaluate.judge import NAME
+from coopnets.evaluate.parzen import clean
 from coopnets.evaluate.scores import frechet_distance, moments
 from small import train_command
 
@@ -125,6 +126,22 @@ def test_real_images_in_the_place_of_samples(
         evaluate_images(images, stick, samples=30, seed=1, say=quiet)["scores"] != some["scores"]
     )
     assert evaluate_images(images, stick, samples=30, say=quiet)["scores"] == some["scores"]
+
+
+def test_sigma_is_not_chosen_on_the_centres(
+    images: ImageData, extractor: Extractor, tmp_path: Path
+) -> None:
+    """Around itself an image would ask for the least sigma there is."""
+    stick = Yardstick(real=images, extractor=extractor, train=images, cache_dir=tmp_path)
+    record = evaluate_images(images, stick, samples=20, say=quiet)
+    assert record["parzen"]["clean"]["centres"] == 20
+    assert record["parzen"]["clean"]["sigma_on"].startswith("20 training images")
+    chosen = np.sort(np.random.default_rng(0).permutation(40)[:20])
+    others = np.setdiff1d(np.arange(40), chosen)
+    expected = clean(images.batch(chosen), images.images[others], images.images)
+    assert record["parzen"]["clean"] == expected.told()
+    overlapping = clean(images.batch(chosen), images.images, images.images)
+    assert overlapping.sigma < expected.sigma
 
 
 def test_few_centres_are_told(

@@ -15,13 +15,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from coopnets.compare.plan import Plan
-from coopnets.config import Config, flatten, from_dict, to_dict
+from coopnets.config import SAMPLED_BY, Config, flatten, from_dict, to_dict
 from coopnets.data import ImageData
 from coopnets.errors import RunError
 from coopnets.report.page import duration
@@ -77,7 +77,7 @@ class ComparisonFolder:
         if not self.about_file.exists():
             self._refuse_strangers()
         elif fresh:
-            self._clear()
+            self._clear(plan.methods)
         else:
             self._refuse_differences(plan, data, machine)
         self.grids.mkdir(exist_ok=True)
@@ -154,7 +154,11 @@ class ComparisonFolder:
                 "its own command to go on, choose another --out, or start over with --fresh"
             )
 
-    def _clear(self) -> None:
+    def _clear(self, methods: Sequence[str]) -> None:
+        """Delete the tables, and the runs of other methods; those of ``methods`` start afresh."""
+        for method in set(SAMPLED_BY) - set(methods):
+            if (run := self.run(method)).config_file.exists():
+                run.clear()
         shutil.rmtree(self.grids, ignore_errors=True)
         for file in (self.evaluation, self.markdown, self.table, self.curves, self.page):
             file.unlink(missing_ok=True)

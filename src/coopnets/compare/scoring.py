@@ -17,6 +17,7 @@ from coopnets.evaluate import (
     read_records,
 )
 from coopnets.evaluate.evaluate import IMAGES
+from coopnets.evaluate.parzen import VALIDATION
 from coopnets.model import CoopNets
 from coopnets.report.page import duration
 from coopnets.runfolder import RunFolder
@@ -72,7 +73,9 @@ class Scoring:
 
         The first of all scores, because whatever is wrong with the yardstick shows here.
         """
-        count = min(self.plan.samples, len(images))
+        # Some are left for the Parzen window's sigma.
+        spare = min(VALIDATION, len(images) // 2) if self.yardstick.train is not None else 0
+        count = min(self.plan.samples, len(images) - spare)
         wanted = {**self._key(count), "source": IMAGES, "of": images.source}
         if known := [r for r in read_records(folder) if self._complete(r, wanted)]:
             return known[-1]

@@ -60,6 +60,9 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
     about, data, real = outcome["comparison"], outcome["data"], outcome["real"]
     features, machine = outcome["features"], outcome["machine"]
     threads = machine["threads"]
+    # Of the code that scored, which need not be the code that wrote this table.
+    commits = dict.fromkeys(r["record"]["commit"] for r in outcome["rows"] if r["record"])
+    commit = ", ".join(c or "unknown" for c in commits) or outcome["commit"] or "unknown"
     return {
         "trained on": f"{data['source']}, split {data['split']}, {data['images']:,} images, "
         f"preset {about['preset']}, {duration(about['max_time'])} each",
@@ -70,7 +73,7 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
         f"{features['weights'][:12]}",
         "machine": f"{machine.get('accelerator', machine['processor'])}, {threads} thread"
         f"{'s' * (threads != 1)}, torch {machine['torch']}",
-        "code": f"coopnets {outcome['coopnets']}, commit {outcome['commit'] or 'unknown'}",
+        "code": f"coopnets {outcome['coopnets']}, commit {commit}",
         "made": outcome["time"],
         "command": f"`{outcome['command']}`",
     }

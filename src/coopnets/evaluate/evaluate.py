@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,6 +136,9 @@ def evaluate_images(
 ) -> Record:
     """Score real images in the place of samples: what a model that copies its data would have.
 
+    The Parzen window's sigma is chosen on other training images than these: around themselves they
+    would ask for a window of no width.
+
     Args:
         images: those to score, usually of the training split.
         yardstick: as for :func:`evaluate`.
@@ -155,12 +158,22 @@ def evaluate_images(
     parts = (images.batch(chosen[i : i + BATCH]) for i in range(0, len(chosen), BATCH))
     for x in _watched(parts, len(chosen), "images", say):
         _keep(drawn, x, yardstick)
+    if yardstick.train is not None:
+        others = _without(yardstick.train, images.images[chosen])
+        yardstick = replace(yardstick, train=others)
     record = _record(IMAGES, drawn, yardstick, found, say)
     about = _about(yardstick, len(chosen), seed, torch.device(device))
     return {
         **record, **about, "of": images.source, "of_split": images.split,
         "seconds": round(time.perf_counter() - began, 2),
     }  # fmt: skip
+
+
+def _without(images: ImageData, left_out: np.ndarray) -> ImageData:
+    """A set without the images of which there are equal ones in ``left_out``."""
+    known = {image.tobytes() for image in left_out}
+    kept = [i for i, image in enumerate(images.images) if image.tobytes() not in known]
+    return replace(images, images=images.images[kept])
 
 
 def _about(yardstick: Yardstick, samples: int, seed: int, device: torch.device) -> Record:
