@@ -38,8 +38,6 @@ def work() -> None:
         made["connection"] = connection(task["trials"])
     if processes.first:
         print(json.dumps(made))
-    if processes.world > 1:
-        dist.destroy_process_group()
 
 
 def trained(

@@ -84,3 +84,35 @@ def test_alone_everything_is_its_own() -> None:
     assert alone.any(True) and not alone.any(False)
     parts = [Processes(rank=r, world=3).mine(rows) for r in range(3)]
     assert torch.equal(torch.cat(parts), rows)
+
+
+LEAVES = """
+import os
+import torch.distributed as dist
+from coopnets.cooperate import Cooperation
+from coopnets.launch import leave, this_process
+from coopnets.presets import preset
+from dataclasses import replace
+
+learner = Cooperation(replace(preset("digits"), precision="fp32"), this_process())
+assert dist.get_world_size() == 1
+dist.barrier()
+leave()
+tasks = os.listdir("/proc/self/task")
+print([open(f"/proc/self/task/{task}/comm").read().strip() for task in tasks])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are seen on Linux alone")
+def test_a_group_that_is_left_leaves_no_threads() -> None:
+    """They would outlive the interpreter, which now and then aborts then."""
+    environment = {
+        **os.environ, "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gloo" not in done.stdout and "python" in done.stdout
