@@ -129,6 +129,22 @@ def test_completion_of_a_texture_is_the_descriptors(pair: CoopNets) -> None:
     assert torch.equal(found[~hidden.expand_as(x)], x[~hidden.expand_as(x)])
 
 
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_scores_of_whole_pictures_are_refused(
+    command: str, run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = {
+        "evaluate": ["evaluate", str(run), "--data", str(picture), "--split", "train"],
+        "compare": ["compare", str(picture), "--preset", "texture", "--out", str(tmp_path / "c"),
+                    "--max-time", "1s", "--split", "train"],
+    }[command]  # fmt: skip
+    capsys.readouterr()
+    assert main(argv) == 1
+    said = capsys.readouterr().err
+    assert "learns windows of pictures" in said and said.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
 def test_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "sheet.png"
     assert main(["sample", str(run), "--size", "24x40", "--out", str(out)]) == 0

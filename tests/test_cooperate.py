@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from coopnets import cooperate
+from coopnets.capture import noise_scale
 from coopnets.chance import Draws
-from coopnets.cooperate import Cooperation, noise_scale
+from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
 from coopnets.guard import Diverged
 from coopnets.processes import Processes

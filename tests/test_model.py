@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from coopnets import CoopNets, checkpoint
+from coopnets import CoopNets, checkpoint, pretrained
 from coopnets import model as model_module
 from coopnets.config import to_dict
 from coopnets.errors import RunError
-from coopnets.model import WEIGHTS
+from coopnets.pretrained import WEIGHTS
 from coopnets.runfolder import RunFolder
 
 
@@ -123,7 +123,7 @@ def test_download_takes_no_code_and_no_pickle(
         asked.update(repo_id=repo_id, patterns=allow_patterns)
         return str(export)
 
-    monkeypatch.setattr(model_module, "snapshot_download", download)
+    monkeypatch.setattr(pretrained, "snapshot_download", download)
     assert CoopNets.from_pretrained("me/digits").config.size == 8
     assert asked == {"repo_id": "me/digits", "patterns": ["*.json", "*.safetensors"]}
 

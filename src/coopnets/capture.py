@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from coopnets.chance import Draws
+from coopnets.config import Config
 from coopnets.errors import RunError
 from coopnets.langevin import Normal, Trace, revise
 from coopnets.models import Descriptor, evaluating, frozen
@@ -90,6 +91,25 @@ class Chains:
         with evaluating(self.f), frozen(self.f):
             f = self.f.collapsed(settings["precision"])
             return revise(f, x, noise=noise, **settings)
+
+
+def settings_at(config: Config, t: int, step_scale: float) -> dict[str, Any]:
+    """What :func:`revise` takes at iteration t, the step scaled as the guard found necessary."""
+    c = config.langevin
+    return {
+        "steps": c.steps, "delta": c.delta * step_scale, "s": c.s,
+        "tau": noise_scale(c.tau, c.tau_until, c.tau_decay, t), "drift_clip": c.drift_clip,
+        "clamp": c.clamp, "precision": config.precision,
+    }  # fmt: skip
+
+
+def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:
+    """tau at iteration t: constant, or ended at ``until`` at once or linearly."""
+    if until is None:
+        return tau
+    if t >= until:
+        return 0.0
+    return tau * (1 - t / until) if decay == "linear" else tau
 
 
 def cuda_graph(work: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:

@@ -261,6 +261,12 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{f.name}", value
 
 
+def differences(before: Any, now: Any) -> list[str]:
+    """Every leaf that differs, as ``langevin.delta: 0.002 -> 0.003``."""
+    old = dict(flatten(before))
+    return [f"{k}: {old.get(k)} -> {v}" for k, v in flatten(now) if old.get(k) != v]
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Nested plain dictionary of a configuration, ready for JSON."""
     return {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from coopnets.averaging import averaged_copy, update_average
-from coopnets.capture import Chains
+from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig
 from coopnets.guard import examine
@@ -132,12 +132,7 @@ class Cooperation:
 
     def revise(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """Step D1 on the bare descriptor, noise scale annealed as configured."""
-        c = self.config.langevin
-        return self.chains(
-            x, draws, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
-            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), drift_clip=c.drift_clip,
-            clamp=c.clamp, precision=self.config.precision,
-        )  # fmt: skip
+        return self.chains(x, draws, **settings_at(self.config, t, self.step_scale))
 
     def infer(self, x: Tensor, z: Tensor, draws: Draws) -> Tensor:
         """Step G1 from the known z; batch norm in evaluation mode, so that each chain is alone."""
@@ -210,12 +205,3 @@ class Cooperation:
     def autocast(self) -> AbstractContextManager[None]:
         """The configured arithmetic inside a network."""
         return autocast(self.config.precision, self.processes.device)
-
-
-def noise_scale(tau: float, until: int | None, decay: str, t: int) -> float:
-    """tau at iteration t: constant, or ended at ``until`` at once or linearly."""
-    if until is None:
-        return tau
-    if t >= until:
-        return 0.0
-    return tau * (1 - t / until) if decay == "linear" else tau

@@ -7,32 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from huggingface_hub import HfApi
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from coopnets import checkpoint
 from coopnets.canvas import batch_that_fits, plan
 from coopnets.card import model_card
 from coopnets.chance import per_sample
-from coopnets.config import SAMPLED_BY, Config, Precision, from_dict, to_dict
+from coopnets.config import SAMPLED_BY, Config, Precision, to_dict
 from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, sphere
 from coopnets.layout import arrange
 from coopnets.models import Descriptor, Generator, energy, evaluating
 from coopnets.pictures import grid, save_grid
 from coopnets.precision import autocast, resolve
-from coopnets.runfolder import RunFolder
+from coopnets.pretrained import WEIGHTS, read
 from coopnets.sample import each_its_own, latents, propose, refine, samples
 from coopnets.version import __version__
 
 if TYPE_CHECKING:  # loaded when something is completed
     from coopnets.complete.infill import By, Completer
     from coopnets.complete.latent import Search
-
-WEIGHTS = {"descriptor": "descriptor.safetensors", "generator": "generator.safetensors"}
 
 
 class CoopNets:
@@ -92,12 +87,7 @@ class CoopNets:
         Raises:
             RunError: there is no model, or it is damaged.
         """
-        folder = Path(source)
-        if not folder.exists():
-            folder = _download(str(source))
-        if (folder / "checkpoints").is_dir():
-            return cls(*_from_run(RunFolder(folder)), device, precision)
-        return cls(*_from_export(folder), device, precision)
+        return cls(*read(source), device, precision)
 
     def generate(self, n: int, *, seed: int = 0, first: int = 0, batch_size: int = 100) -> Tensor:
         """Proposals of the generator alone, (n, C, H, W) in [-1, 1], numbers ``first`` and on."""
@@ -364,50 +354,3 @@ def find_device(named: torch.device | str) -> torch.device:
 def _common(stream: torch.Generator, device: torch.device) -> Any:
     one = each_its_own([stream], device)
     return lambda like: one(like).expand_as(like)
-
-
-def _from_run(folder: RunFolder) -> tuple[Config, dict[str, Any], dict[str, Any]]:
-    config, described = folder.config(), folder.describe()
-    found = checkpoint.whole(folder.checkpoints)
-    if not found:
-        raise RunError(f"{folder.path} holds no whole checkpoint: train it first")
-    tensors = found[0].tensors()
-    kind = "average" if config.ema and found[0].iteration else "network"
-    weights = {
-        name: {
-            k.removeprefix(f"{kind}.{name}."): v
-            for k, v in tensors.items()
-            if k.startswith(f"{kind}.{name}.")
-        }
-        for name in SAMPLED_BY[config.method]
-    }
-    metrics = [m for m in folder.metrics() if "event" not in m]
-    state = found[0].state
-    about = {
-        "data": described["data"], "iteration": found[0].iteration,
-        "seconds": state.get("seconds", 0.0), "step_scale": state.get("step_scale", 1.0),
-        "metrics": metrics[-1] if metrics else {},
-    }  # fmt: skip
-    return config, weights, about
-
-
-def _from_export(folder: Path) -> tuple[Config, dict[str, Any], dict[str, Any]]:
-    try:
-        content = json.loads((folder / "config.json").read_text())
-        config: Config = from_dict(Config, content["config"])
-        names = SAMPLED_BY[config.method]
-        weights = {name: load_file(folder / WEIGHTS[name]) for name in names}
-        about: dict[str, Any] = content["about"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise RunError(f"{folder} holds no run and no saved model ({error})") from error
-    return config, weights, about
-
-
-def _download(repo_id: str) -> Path:
-    try:
-        return Path(snapshot_download(repo_id, allow_patterns=["*.json", "*.safetensors"]))
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
-        raise RunError(
-            f"{repo_id!r} is neither a folder here nor a model that can be had from the hub: "
-            "give a run folder, a saved model, or owner/name"
-        ) from error

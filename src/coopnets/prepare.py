@@ -1,13 +1,14 @@
-"""From settings and images to a learner and a started run folder."""
+"""From settings to images and to a learner, and what a run folder says of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from coopnets.config import Config
-from coopnets.data import Observed
-from coopnets.errors import RunError
+from coopnets.data import Observed, open_images, open_windows
+from coopnets.errors import CoopNetsError, RunError
 from coopnets.layout import resolve_layout
 from coopnets.learner import Learner
 from coopnets.methods import build
@@ -23,6 +24,40 @@ def resolved(config: Config, processes: Processes, folder: RunFolder | None) -> 
         config = replace(config, layout=folder.config().layout)
     with _blaming_the_settings():
         return replace(config, layout=resolve_layout(config, processes))
+
+
+def open_observed(
+    config: Config,
+    data: str,
+    split: str,
+    limit: int | None,
+    data_dir: Path | None,
+    strict: bool,
+    say: Callable[[str], None],
+) -> Observed:
+    """The training images: windows of pictures, or whole ones, as the settings say."""
+    if config.windows:
+        return open_windows(
+            data, window=config.size, channels=config.image_channels, split=split, limit=limit,
+            data_dir=data_dir, strict=strict, say=say,
+        )  # fmt: skip
+    return open_images(
+        data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
+        limit=limit, data_dir=data_dir, strict=strict, say=say,
+    )  # fmt: skip
+
+
+def whole_pictures(config: Config) -> None:
+    """Pass settings of networks that are to be compared with whole pictures.
+
+    Raises:
+        CoopNetsError: they observe windows, so scores against resized pictures mean nothing.
+    """
+    if config.windows:
+        raise CoopNetsError(
+            "this model learns windows of pictures, and scores compare whole ones, resized: "
+            "coopnets.evaluate.textures measures textures"
+        )
 
 
 def new_learner(config: Config, processes: Processes, images: Observed) -> Learner:

@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coopnets.config import Config, flatten, from_dict, to_dict
+from coopnets.config import Config, differences, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.version import __version__
 
 UNFINISHED = ".unfinished"
+EVALUATION = "evaluation.json"
 
 
 class RunFolder:
@@ -40,7 +41,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.tracker = path / "tracker"
         self.report = path / "report.html"
-        self.evaluation = path / "evaluation.json"
+        self.evaluation = path / EVALUATION
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -149,7 +150,7 @@ class RunFolder:
     def forget_after(self, iteration: int) -> None:
         """Drop the lines of iterations that are about to be done again; events stay."""
         kept = [m for m in self.metrics() if m["iteration"] <= iteration or "event" in m]
-        _rewrite(self.metrics_file, (json.dumps(m) for m in kept))
+        rewrite(self.metrics_file, (json.dumps(m) for m in kept))
         for grid in self.grids.glob("[0-9]*.png"):
             if int(grid.stem) > iteration:
                 grid.unlink()
@@ -164,7 +165,7 @@ class RunFolder:
 
     def replace(self, file: Path, content: dict[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
-        _rewrite(file, [json.dumps(content, indent=1)])
+        rewrite(file, [json.dumps(content, indent=1)])
 
     def _make_folders(self) -> None:
         self.grids.mkdir(exist_ok=True)
@@ -181,8 +182,7 @@ class RunFolder:
 
     def _compare(self, config: Config, data: dict[str, Any]) -> None:
         stored = self.describe()
-        before, now = dict(flatten(self.config())), dict(flatten(config))
-        changes = [f"{k}: {before[k]} -> {now[k]}" for k in now if before.get(k) != now[k]]
+        changes = differences(self.config(), config)
         known = stored.get("data", {})
         if known.get("fingerprint") != data["fingerprint"]:
             changes.append(f"data: {known.get('source', 'unknown')} -> {data['source']}")
@@ -211,10 +211,15 @@ def _append(file: Path, line: str) -> None:
         raise RunError(f"cannot write {file}: {error.strerror}; nothing made is lost") from error
 
 
-def _rewrite(file: Path, lines: Iterable[str]) -> None:
+def rewrite(file: Path, lines: Iterable[str]) -> None:
+    """Write a text file whole or not at all, by the one process that owns it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     fresh = file.with_name(file.name + UNFINISHED)
     try:
-        with fresh.open("w") as stream:
+        with fresh.open("w", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines)
             stream.flush()
             os.fsync(stream.fileno())

@@ -39,6 +39,11 @@ def propose(
         return x
 
 
+def usual_steps(langevin: LangevinConfig) -> int:
+    """Steps of revision when sampling: those meant for it, or else those of training."""
+    return langevin.steps if langevin.sample_steps is None else langevin.sample_steps
+
+
 def refine(
     f: Descriptor,
     x: Tensor,
@@ -67,7 +72,7 @@ def refine(
         canvas: if it is a tile, f sees a torus.
     """
     if steps is None:
-        steps = langevin.steps if langevin.sample_steps is None else langevin.sample_steps
+        steps = usual_steps(langevin)
     if tau is None:
         tau = 0.0 if langevin.tau_until is not None else langevin.tau
     torus = wrapped(f) if canvas is not None and canvas.tile else nullcontext()

@@ -14,7 +14,7 @@ from coopnets.cli import main
 from coopnets.config import SAMPLED_BY
 from coopnets.data import to_pixels
 from coopnets.errors import RunError
-from coopnets.model import WEIGHTS
+from coopnets.pretrained import WEIGHTS
 from small import train_command
 
 Out = pytest.CaptureFixture[str]

@@ -11,6 +11,7 @@ from coopnets.data import ImageData, open_images
 from coopnets.data.splits import canonical
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
+from coopnets.prepare import whole_pictures
 
 
 def evaluate(
@@ -78,6 +79,7 @@ def evaluate(
     if (parzen or classifier) and canonical(split) == "train":
         raise CoopNetsError("--parzen and --classifier learn on train: give another --split")
     model = CoopNets.from_pretrained(run, device)
+    whole_pictures(model.config)
     if langevin_steps is not None and "descriptor" not in model.sources:
         raise CoopNetsError(
             f"the method {model.config.method} has no descriptor: leave out --langevin-steps"

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import tyro
 
 from coopnets.config import Config
-from coopnets.data import Observed, open_images, open_windows
 from coopnets.errors import CoopNetsError, RunError
 from coopnets.launch import this_process
 from coopnets.machine import describe_machine
 from coopnets.methods import recipe
-from coopnets.prepare import described, new_learner, resolved
+from coopnets.prepare import described, new_learner, open_observed, resolved
 from coopnets.presets import preset
 from coopnets.progress import reporter
 from coopnets.runfolder import RunFolder
@@ -153,27 +152,6 @@ def run_training(
     print(f"pictures  {folder.grids}")
     print(f"report    {folder.report}")
     return 0
-
-
-def open_observed(
-    config: Config,
-    data: str,
-    split: str,
-    limit: int | None,
-    data_dir: Path | None,
-    strict: bool,
-    say: Callable[[str], None],
-) -> Observed:
-    """The training images: windows of pictures, or whole ones, as the settings say."""
-    if config.windows:
-        return open_windows(
-            data, window=config.size, channels=config.image_channels, split=split, limit=limit,
-            data_dir=data_dir, strict=strict, say=say,
-        )  # fmt: skip
-    return open_images(
-        data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
-        limit=limit, data_dir=data_dir, strict=strict, say=say,
-    )  # fmt: skip
 
 
 def _named(option: str, arguments: Sequence[str]) -> str | None:

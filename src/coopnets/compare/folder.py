@@ -11,7 +11,6 @@ compare.html    all of it on one page
 """
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -21,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from coopnets.compare.plan import Plan
-from coopnets.config import SAMPLED_BY, Config, flatten, from_dict, to_dict
+from coopnets.config import SAMPLED_BY, Config, differences, from_dict, to_dict
 from coopnets.data import ImageData
 from coopnets.errors import RunError
 from coopnets.report.page import duration
-from coopnets.runfolder import UNFINISHED, RunFolder
+from coopnets.runfolder import EVALUATION, UNFINISHED, RunFolder, rewrite
 from coopnets.version import __version__
 
 EQUAL_MACHINE = ("processor", "threads", "accelerator")
@@ -38,7 +37,7 @@ class ComparisonFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about_file = path / "compare.json"
-        self.evaluation = path / "evaluation.json"
+        self.evaluation = path / EVALUATION
         self.grids = path / "grids"
         self.markdown = path / "table.md"
         self.table = path / "table.json"
@@ -97,18 +96,7 @@ class ComparisonFolder:
         Raises:
             RunError: it cannot be written.
         """
-        fresh = file.with_name(file.name + UNFINISHED)
-        try:
-            with fresh.open("w", encoding="utf-8") as stream:
-                stream.write(text if text.endswith("\n") else text + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(file)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise RunError(
-                f"cannot write {file}: {error.strerror}; nothing made is lost"
-            ) from error
+        rewrite(file, [text.removesuffix("\n")])
 
     def about(self) -> dict[str, Any]:
         """What compare.json holds.
@@ -137,8 +125,7 @@ class ComparisonFolder:
 
     def _refuse_differences(self, plan: Plan, data: ImageData, machine: dict[str, Any]) -> None:
         stored = self.about()
-        before, now = dict(flatten(stored["config"])), dict(flatten(plan.config))
-        changes = [f"{k}: {before[k]} -> {now[k]}" for k in now if before.get(k) != now[k]]
+        changes = differences(stored["config"], plan.config)
         if stored["data"]["fingerprint"] != data.fingerprint:
             changes.append(f"data: {stored['data'].get('source')} -> {data.source}")
         if plan.max_time < stored["max_time"]:

@@ -8,6 +8,7 @@ from coopnets.config import SAMPLED_BY, Config, flatten
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import SMALLEST
 from coopnets.methods import concerns, recipe
+from coopnets.prepare import whole_pictures
 from coopnets.validate import validate
 
 ROWS: dict[tuple[str, str], str] = {
@@ -101,6 +102,7 @@ def check(plan: Plan, preset: Config) -> None:
     for name in ("samples", "curve_samples"):
         if getattr(plan, name) < SMALLEST:
             raise CoopNetsError(f"--{name.replace('_', '-')} must be at least {SMALLEST}")
+    whole_pictures(plan.config)
     for method in plan.methods:
         validate(plan.settings_of(method))
     if idle := _without_effect(plan, preset):

@@ -22,7 +22,7 @@ from coopnets.config import Config
 from coopnets.errors import CoopNetsError, DataError
 from coopnets.langevin import Normal
 from coopnets.models import Descriptor, Generator, evaluating, frozen
-from coopnets.sample import each_its_own, propose, refine, uniform_noise
+from coopnets.sample import each_its_own, propose, refine, uniform_noise, usual_steps
 
 By = Literal["generator", "descriptor", "both"]
 
@@ -142,8 +142,7 @@ class Completer:
         elif y is None:
             y = fill(x, mask, springs)
             if steps is None:
-                usual = langevin.sample_steps
-                steps = ALONE * (langevin.steps if usual is None else usual)
+                steps = ALONE * usual_steps(langevin)
         # Several completions differ by their noise, so they have some even if training ended
         # without.
         silent = langevin.tau == 0 or langevin.tau_until is not None

@@ -31,9 +31,7 @@ def decode(raw: Raw, size: tuple[int, int], channels: int, crop: int | None = No
     Raises:
         Exception: Whatever Pillow raises for a broken picture; `reason` words it.
     """
-    image = _flat(upright(raw), "L" if channels == 1 else "RGB")
-    pixels = np.asarray(fitted(image, size, crop))
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return _planes(fitted(_flat(upright(raw), _mode(channels)), size, crop))
 
 
 def whole(raw: Raw, channels: int) -> np.ndarray:
@@ -53,8 +51,7 @@ def whole(raw: Raw, channels: int) -> np.ndarray:
     opened = _opened(raw)
     if (frames := getattr(opened, "n_frames", 1)) > 1:
         raise ValueError(f"an animation of {frames} frames, where a still picture is wanted")
-    pixels = np.asarray(_flat(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB"))
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return _planes(_flat(upright(opened), _mode(channels)))
 
 
 def reason(error: Exception) -> str:
@@ -95,6 +92,16 @@ def fitted(image: Image.Image, size: tuple[int, int], crop: int | None) -> Image
     # Pillow's bicubic filter widens with the reduction, so fine detail averages out.
     resample = Image.Resampling.BICUBIC
     return image.resize((width, height), resample, box=(x, y, x + box_w, y + box_h))
+
+
+def _mode(channels: int) -> str:
+    return "L" if channels == 1 else "RGB"
+
+
+def _planes(image: Image.Image) -> np.ndarray:
+    """uint8 (C, H, W) of a picture in mode L or RGB."""
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _opened(raw: Raw) -> Image.Image:

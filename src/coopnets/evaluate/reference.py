@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from coopnets.cachefolder import cache_folder
 from coopnets.data import ImageData
-from coopnets.data.images import default_cache_dir
 from coopnets.evaluate.features import Extractor, extract
 from coopnets.evaluate.files import write_whole
 from coopnets.evaluate.scores import Moments, moments
@@ -71,7 +71,7 @@ def reference_file(real: ImageData, extractor: Extractor, cache_dir: Path | None
         [LAYOUT, real.fingerprint, extractor.name, extractor.identity, extractor.resize, len(real)]
     )
     name = hashlib.blake2b(key.encode(), digest_size=10).hexdigest()
-    return (cache_dir or default_cache_dir()) / "evaluate" / f"features-{name}.safetensors"
+    return (cache_dir or cache_folder()) / "evaluate" / f"features-{name}.safetensors"
 
 
 def _batches(real: ImageData) -> Iterator[Tensor]:

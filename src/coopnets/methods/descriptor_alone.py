@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from coopnets.capture import Chains
+from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config
-from coopnets.cooperate import noise_scale
 from coopnets.errors import CoopNetsError
 from coopnets.guard import examine_chains
 from coopnets.langevin import Trace
@@ -121,12 +120,7 @@ class DescriptorAlone:
 
     def run(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:
         """L steps of Langevin dynamics, noise scale annealed as configured."""
-        c = self.config.langevin
-        return self.chains(
-            x, draws, steps=c.steps, delta=c.delta * self.step_scale, s=c.s,
-            tau=noise_scale(c.tau, c.tau_until, c.tau_decay, t), drift_clip=c.drift_clip,
-            clamp=c.clamp, precision=self.config.precision,
-        )  # fmt: skip
+        return self.chains(x, draws, **settings_at(self.config, t, self.step_scale))
 
     def show(self, count: int) -> tuple[Tensor, ...]:
         """Chains 0 to count - 1 of the run's seed, from noise, as when sampling."""
