@@ -23,6 +23,7 @@ from coopnets.config import Config, Precision
 from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
 from coopnets.layout import resolve_layout
+from coopnets.models import Descriptor, Generator
 from coopnets.precision import resolve
 from coopnets.presets import preset
 from coopnets.processes import Processes
@@ -92,7 +93,7 @@ def run(options: IterationOptions) -> Result:
     for learner in learners.values():
         learner.f.load_state_dict(start)
         learner.g.load_state_dict(first.g.state_dict())
-    port = Port(config, first.f, first.g)
+    port = Port(config, cast(Descriptor, first.f), cast(Generator, first.g))
     assert_same(learners, port, x)
 
     laps: dict[str, list[dict[str, float]]] = {}
@@ -124,7 +125,7 @@ def assert_same(learners: dict[str, Cooperation], port: Port, x: Tensor) -> None
     chains: dict[str, rivals.Chain] = {"the port's way": port.revise}
     for who, learner in learners.items():
         c = learner.config
-        chains[who] = rivals.ours(learner.f, c.langevin, c.precision)
+        chains[who] = rivals.ours(cast(Descriptor, learner.f), c.langevin, c.precision)
     arithmetic = {who: str(learner.config.precision) for who, learner in learners.items()}
     rivals.assert_same_step(chains, "the port's way", x, arithmetic)
     other = x.flip(0).mul(0.5)

@@ -6,15 +6,16 @@ that opposite edges meet.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError
-from coopnets.models import Generator
+from coopnets.models import Generator, wrapped
 
 FLOAT_BYTES = 4
 COPIES = 3.0
@@ -41,6 +42,14 @@ class Canvas:
     latent: tuple[int, int, int]
     drawn: tuple[int, int]
     tile: bool
+
+    def draw(self, g: Generator, z: Tensor) -> Tensor:
+        r"""The generator's proposals for latent maps z, (B, C, \*drawn)."""
+        return g.tile(z) if self.tile else g(z)
+
+    def seen_by(self, f: nn.Module) -> AbstractContextManager[None]:
+        """The descriptor sees a torus, if that is what is drawn."""
+        return wrapped(f) if self.tile else nullcontext()
 
     def cut(self, x: Tensor) -> Tensor:
         """The middle of what was drawn, (B, C, height, width)."""

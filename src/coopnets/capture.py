@@ -20,7 +20,7 @@ from coopnets.chance import Draws
 from coopnets.config import Config
 from coopnets.errors import RunError
 from coopnets.langevin import Normal, Trace, revise
-from coopnets.models import Descriptor, evaluating, frozen
+from coopnets.models import AnyDescriptor, evaluating, frozen
 from coopnets.processes import Processes
 
 WARM_UPS = 3
@@ -41,7 +41,7 @@ class Chains:
     """
 
     def __init__(
-        self, f: Descriptor, processes: Processes, capture: bool, record: Record | None = None
+        self, f: AnyDescriptor, processes: Processes, capture: bool, record: Record | None = None
     ) -> None:
         self.f, self.processes = f, processes
         self.record = cuda_graph if capture and processes.device.type == "cuda" else record

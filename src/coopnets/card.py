@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from coopnets.config import Config, flatten
+from coopnets.config import Config, flatten, image_shape
 from coopnets.methods import concerns
 
 METHODS = {
@@ -29,9 +29,14 @@ def model_card(config: Config, about: dict[str, Any]) -> str:
     cooperative = config.method == "coopnets"
     title = "CoopNets" if cooperative else f"{config.method} by coopnets"
     tags = "energy-based-model, cooperative-learning, " if cooperative else ""
+    count, what = (4, "clips") if config.frames else (64, "images")
+    shape = ", ".join(str(n) for n in (count, *image_shape(config)))
+    drawn = f"{what} = model.sample({count})  # ({shape}) in [-1, 1]"
+    kind = "video" if config.frames else "image"
+    examples = f"{data.get('images', 'unknown')} {'examples' if config.frames else 'images'}"
     return f"""---
 library_name: coopnets
-tags: [{tags}image-generation]
+tags: [{tags}{kind}-generation]
 pipeline_tag: unconditional-image-generation
 ---
 # {title}, preset {config.preset}
@@ -43,13 +48,13 @@ pipeline_tag: unconditional-image-generation
 ```python
 from coopnets import CoopNets
 model = CoopNets.from_pretrained("this/repository")
-images = model.sample(64)  # (64, {config.image_channels}, {config.size}, {config.size}) in [-1, 1]
+{drawn}
 ```
 
 ## Training
 
 Data: {data.get("source", "unknown")}, split {data.get("split", "unknown")}, \
-{data.get("images", "unknown")} images. Iterations: {about.get("iteration", "unknown")}. \
+{examples}. Iterations: {about.get("iteration", "unknown")}. \
 Training time: {about.get("seconds", 0) / 60:.0f} minutes.
 
 | last metrics | |

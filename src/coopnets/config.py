@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
+ClipDescriptorType = Literal["FC_S", "FRAME_2", "FRAME_3", "ST"]
+ClipGeneratorType = Literal["FC_S_128", "FC_S_64", "ST"]
 Method = Literal["coopnets", "dcgan", "wgan", "vae", "descriptor", "generator"]
 
 SAMPLED_BY: dict[str, tuple[str, ...]] = {
@@ -48,6 +50,9 @@ class DescriptorConfig:
     """Negative slope of leaky_relu."""
     init_std: float | None = 0.01
     """Weights start as N(0, init_std^2) with zero biases; None keeps PyTorch's own start."""
+    clips: ClipDescriptorType = "FC_S"
+    """Network of clips, by the authors' names; kernels, strides and top are its own, ``channels``
+    those of its hidden layers, and of images it says nothing."""
     spectral_norm: bool = False
     """Divide every weight by its largest singular value: a remedy for divergence."""
 
@@ -69,6 +74,9 @@ class GeneratorConfig:
     kernels: tuple[int, ...] = (5, 5, 5, 5)
     """Kernel side of each transposed convolution, the last one giving the image; from a latent
     map there is one more, as the first map is doubled too."""
+    clips: ClipGeneratorType = "FC_S_64"
+    """Network of clips, by the authors' names; ``latent`` numbers at each position of a sequence,
+    or of a map (ST), ``channels`` those of its hidden layers."""
     norm: Literal["batch", "none"] = "batch"
     """Batch statistics while training; running statistics whenever samples are drawn, so that
     a sample never depends on its neighbours."""
@@ -207,12 +215,17 @@ class Config:
     the preset's settings are turned into its own published recipe."""
     size: int = 64
     """Side of the square images."""
+    frames: int = 0
+    """Frames of a clip, the whole of which is one example; 0 means images."""
+    fps: float | None = None
+    """Frames a second that clips are brought to; None takes frames as they come."""
     image_channels: int = 3
     crop: int | None = None
     """Centre crop before resizing (CelebA's convention is 108); None takes the largest square."""
     windows: bool = False
     """Observed images are windows of this size at random places of pictures that are not resized
-    (one picture is enough), instead of whole pictures resized to it."""
+    (one picture is enough), instead of whole pictures resized to it. Of clips: ``frames`` frames
+    from a random one on, instead of the first."""
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
@@ -249,6 +262,12 @@ class Config:
     capture: bool = False
     """Record the chain of training as a CUDA graph and replay it. On a CPU nothing changes."""
     seed: int = 0
+
+
+def image_shape(config: Config) -> tuple[int, ...]:
+    """(C, H, W) of an example, or (C, T, H, W) of a clip."""
+    time = (config.frames,) if config.frames else ()
+    return (config.image_channels, *time, config.size, config.size)
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

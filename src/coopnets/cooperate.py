@@ -6,6 +6,7 @@ f, alpha those of the generator g; x^ (``x_hat``) are the generator's proposals 
 """
 
 from contextlib import AbstractContextManager
+from math import prod
 from typing import cast
 
 import torch
@@ -15,13 +16,21 @@ from torch.optim import Optimizer
 from coopnets.averaging import averaged_copy, update_average
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
-from coopnets.config import Config, OptimizerConfig
+from coopnets.config import Config, OptimizerConfig, image_shape
 from coopnets.guard import examine
 from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
 from coopnets.memory import Memory
-from coopnets.models import Descriptor, Generator, energy, evaluating, frozen
+from coopnets.models import (
+    AnyDescriptor,
+    AnyGenerator,
+    energy,
+    evaluating,
+    frozen,
+    new_descriptor,
+    new_generator,
+)
 from coopnets.optimize import make_optimizer, output_positions, step
 from coopnets.posterior import infer
 from coopnets.precision import autocast
@@ -47,8 +56,7 @@ class Cooperation:
         self.config, self.processes = config, processes
         device = processes.device
         torch.manual_seed(config.seed)
-        self.f = Descriptor(config.descriptor, config.size, config.image_channels).to(device)
-        self.g = Generator(config.generator, config.size, config.image_channels).to(device)
+        self.f, self.g = new_descriptor(config).to(device), new_generator(config).to(device)
         for net in (self.f, self.g):
             arrange(net, config.layout)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
@@ -58,7 +66,7 @@ class Cooperation:
             "descriptor": make_optimizer(self.f, config.descriptor_optimizer),
             "generator": make_optimizer(self.g, config.generator_optimizer),
         }
-        image = (config.image_channels, config.size, config.size)
+        image = image_shape(config)
         examples = {
             "descriptor": torch.zeros(1, *image, device=device),
             "generator": torch.zeros(1, *self.g.latent_shape, device=device),
@@ -73,7 +81,7 @@ class Cooperation:
         self.memory = Memory(config.memory, chains, self.g.latent_shape, image, device)
         self.extras: dict[str, Tensor] = {}
         self.images = config.batch_size
-        self.energy_unit = image[0] * image[1] * image[2] / (config.langevin.s or 1.0) ** 2
+        self.energy_unit = prod(image) / (config.langevin.s or 1.0) ** 2
         self.step_scale = 1.0
         """Factor on the Langevin step and the descriptor's rate; each roll-back halves it."""
 
@@ -81,7 +89,7 @@ class Cooperation:
         """One cooperative iteration on observed images.
 
         Args:
-            x: this process' observed images, (B, C, H, W) in [-1, 1].
+            x: this process' observed images, (B, C, H, W) in [-1, 1], or clips (B, C, T, H, W).
             t: number of the iteration, from 0; it names the random numbers.
             attempt: how often iterations from here were rolled back; it renews them.
 
@@ -93,10 +101,11 @@ class Cooperation:
         if c.data_noise:
             x = x + c.data_noise * draws.like(x)
 
-        # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I).
+        # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I). Step G2 takes the gradient of
+        # this very pass, as alpha does not change before.
         z = draws.normal(c.chains, *g.latent_shape)
-        with torch.no_grad(), self.autocast():
-            x_hat = g(z)
+        decoded = self.decode(z)
+        x_hat = decoded.detach()
         watch.lap("g0")
 
         # D1: L steps of Langevin dynamics under the current theta revise x^ into x~.
@@ -106,6 +115,7 @@ class Cooperation:
         # G1 (optional): l steps of Langevin dynamics on z under the posterior given x~.
         if c.posterior.steps:
             z = self.infer(x_tilde, z, draws)
+            decoded = self.decode(z)
         watch.lap("g1")
 
         # D2: theta follows the gradient of mean f(x) - mean f(x~).
@@ -117,12 +127,13 @@ class Cooperation:
 
         # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
         # remembered pairs, since teaching is cheap beside revision.
-        error = self.generator_loss(z, x_tilde)
+        error = self.generator_loss(decoded, x_tilde)
         self.step("generator", error, t)
         if c.memory:
             self.memory.add(z, x_tilde)
             for _ in range(c.teaching):
-                self.step("generator", self.generator_loss(*self.memory.recall(draws)), t)
+                z, x = self.memory.recall(draws)
+                self.step("generator", self.generator_loss(self.decode(z), x), t)
         for name, average in self.averages.items():
             update_average(average, self.networks[name], c.ema, t)
         watch.lap("g2")
@@ -153,11 +164,15 @@ class Cooperation:
             loss = loss + self.config.energy_l2 * squares / self.energy_unit
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
 
-    def generator_loss(self, z: Tensor, x_tilde: Tensor) -> Tensor:
-        """|x~ - g(z)|^2 / (2 sigma^2), sum over pixels, mean over chains; x~ is constant."""
+    def decode(self, z: Tensor) -> Tensor:
+        """g(z; alpha), in the configured arithmetic."""
         with self.autocast():
-            residual = x_tilde - self.g(z)
-        error: Tensor = residual.square().flatten(1).sum(1).mean()
+            x: Tensor = self.g(z)
+        return x
+
+    def generator_loss(self, decoded: Tensor, x_tilde: Tensor) -> Tensor:
+        """|x~ - g(z)|^2 / (2 sigma^2), sum over pixels, mean over chains; x~ is constant."""
+        error: Tensor = (x_tilde - decoded).square().flatten(1).sum(1).mean()
         return error / (2 * self.config.sigma**2)
 
     def measure(
@@ -191,8 +206,8 @@ class Cooperation:
         c = self.config
         nets = self.averages or self.networks
         made = samples(
-            cast(Descriptor, nets["descriptor"]), cast(Generator, nets["generator"]), c.langevin,
-            count, seed=c.seed, step_scale=self.step_scale, precision=c.precision,
+            cast(AnyDescriptor, nets["descriptor"]), cast(AnyGenerator, nets["generator"]),
+            c.langevin, count, seed=c.seed, step_scale=self.step_scale, precision=c.precision,
             batch_size=count, device=self.processes.device,
         )  # fmt: skip
         return next(iter(made))

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from coopnets.cachefolder import cache_folder
-from coopnets.config import Config, Layout, to_dict
+from coopnets.config import Config, Layout, image_shape, to_dict
 from coopnets.machine import describe_machine
-from coopnets.models import Descriptor, frozen
+from coopnets.models import frozen, new_descriptor
 from coopnets.precision import autocast
 from coopnets.processes import Processes
 
@@ -41,6 +41,8 @@ def resolve_layout(config: Config, processes: Processes) -> Layout:
     """
     if config.layout != "auto":
         return config.layout
+    if config.frames:  # the maps of clips are channels last by themselves
+        return "channels_last"
     last = False
     if processes.first:
         last = _remembered(config, processes.device) == "channels_last"
@@ -80,13 +82,13 @@ def measure(config: Config, device: torch.device) -> Layout:
 
 def _seconds(config: Config, layout: Layout, device: torch.device) -> float:
     with torch.random.fork_rng(devices=[]):
-        f = Descriptor(config.descriptor, config.size, config.image_channels).to(device).eval()
+        f = new_descriptor(config).to(device).eval()
     arrange(f, layout)
-    image = (config.image_channels, config.size, config.size)
+    image = image_shape(config)
     x = torch.zeros(min(config.chains, TRIAL_CHAINS), *image, device=device, requires_grad=True)
     with frozen(f), autocast(config.precision, device):
         for _ in range(2):  # the first warms up
             began = time.perf_counter()
             (gradient,) = torch.autograd.grad(f(x).sum(), x)
-            float(gradient[0, 0, 0, 0])  # waits for an accelerator
+            float(gradient.flatten()[0])  # waits for an accelerator
     return time.perf_counter() - began

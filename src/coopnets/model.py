@@ -11,15 +11,26 @@ from huggingface_hub import HfApi
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from coopnets.canvas import batch_that_fits, plan
+from coopnets.canvas import Canvas, batch_that_fits, plan
 from coopnets.card import model_card
 from coopnets.chance import per_sample
-from coopnets.config import SAMPLED_BY, Config, Precision, to_dict
-from coopnets.errors import RunError
+from coopnets.clipcanvas import ClipCanvas, clips_that_fit, loop_unit, nearest_loop, plan_clip
+from coopnets.config import SAMPLED_BY, Config, Precision, image_shape, to_dict
+from coopnets.errors import CoopNetsError, RunError
 from coopnets.interpolate import Kind, linear, sphere
 from coopnets.layout import arrange
-from coopnets.models import Descriptor, Generator, energy, evaluating
-from coopnets.pictures import grid, save_grid
+from coopnets.models import (
+    AnyDescriptor,
+    AnyGenerator,
+    ClipDescriptor,
+    ClipGenerator,
+    Generator,
+    energy,
+    evaluating,
+    new_descriptor,
+    new_generator,
+)
+from coopnets.pictures import contact_sheet, grid, save_grid
 from coopnets.precision import autocast, resolve
 from coopnets.pretrained import WEIGHTS, read
 from coopnets.sample import each_its_own, latents, propose, refine, samples
@@ -28,6 +39,10 @@ from coopnets.version import __version__
 if TYPE_CHECKING:  # loaded when something is completed
     from coopnets.complete.infill import By, Completer
     from coopnets.complete.latent import Search
+
+
+FPS = 25.0
+"""Frames a second where nothing says how many."""
 
 
 class CoopNets:
@@ -66,14 +81,25 @@ class CoopNets:
             arrange(net, config.layout)
 
     @property
-    def descriptor(self) -> Descriptor:
+    def descriptor(self) -> AnyDescriptor:
         """f; a RunError where the method has none."""
-        return cast(Descriptor, self._network("descriptor"))
+        return cast(AnyDescriptor, self._network("descriptor"))
 
     @property
-    def generator(self) -> Generator:
+    def generator(self) -> AnyGenerator:
         """g; a RunError where the method has none."""
-        return cast(Generator, self._network("generator"))
+        return cast(AnyGenerator, self._network("generator"))
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of the clips that were learnt."""
+        return float(self.about.get("data", {}).get("fps") or self.config.fps or FPS)
+
+    def loop_length(self, frames: int) -> int:
+        """The length of a loop next to so many frames."""
+        g, f = self.generator, self.networks.get("descriptor")
+        unit = loop_unit(cast(ClipGenerator, g), cast(ClipDescriptor | None, f))
+        return nearest_loop(frames, unit)
 
     @classmethod
     def from_pretrained(
@@ -105,8 +131,10 @@ class CoopNets:
         batch_size: int = 100,
         size: tuple[int, int] | None = None,
         tile: bool = False,
+        frames: int | None = None,
+        loop: bool = False,
     ) -> Tensor:
-        """Proposals revised by the descriptor, (n, C, H, W), about [-1, 1].
+        """Proposals revised by the descriptor, (n, C, H, W), about [-1, 1]; clips (n, C, T, H, W).
 
         Of a method with one network its samples: the generator's, or the descriptor's chains.
 
@@ -118,10 +146,12 @@ class CoopNets:
             batch_size: how many at a time; changes memory and speed, not the samples.
             size: (H, W) other than that of the training, of a texture model.
             tile: opposite edges meet, so that copies side by side show no seam.
+            frames: T other than that of the training, of clips.
+            loop: the last frame is followed by the first, of clips.
         """
         parts = self.stream(
             n, seed=seed, first=first, langevin_steps=langevin_steps, batch_size=batch_size,
-            size=size, tile=tile,
+            size=size, tile=tile, frames=frames, loop=loop,
         )  # fmt: skip
         return torch.cat([x_tilde for _, x_tilde in parts])
 
@@ -135,6 +165,8 @@ class CoopNets:
         batch_size: int = 100,
         size: tuple[int, int] | None = None,
         tile: bool = False,
+        frames: int | None = None,
+        loop: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs (proposed, revised) batch by batch, in constant memory.
 
@@ -146,14 +178,15 @@ class CoopNets:
         """
         if langevin_steps:
             self._network("descriptor")
-        c, canvas = self.config, None
-        if size is not None or tile:
-            canvas = plan(c, self.generator, *(size or (c.size, c.size)), tile)
+        c, canvas = self.config, self._canvas(size, tile, frames, loop, langevin_steps)
+        if isinstance(canvas, ClipCanvas):
+            batch_size = clips_that_fit(c, canvas, batch_size, self.device)
+        elif canvas is not None:
             batch_size = batch_that_fits(c, canvas, batch_size, self.device)
         return samples(
-            cast(Descriptor | None, self.networks.get("descriptor")),
-            cast(Generator | None, self.networks.get("generator")), c.langevin, n,
-            canvas=canvas, image=(c.image_channels, c.size, c.size), seed=seed, first=first,
+            cast(AnyDescriptor | None, self.networks.get("descriptor")),
+            cast(AnyGenerator | None, self.networks.get("generator")), c.langevin, n,
+            canvas=canvas, image=image_shape(c), seed=seed, first=first,
             steps=langevin_steps, precision=self.precision,
             step_scale=self.about.get("step_scale", 1.0), batch_size=batch_size,
             device=self.device,
@@ -240,7 +273,7 @@ class CoopNets:
         from coopnets.complete.masks import check_images, check_mask
 
         c = self.config
-        check_images(x, (c.image_channels, c.size, c.size), mask)
+        check_images(x, image_shape(c), mask)
         hidden = check_mask(x, mask)
         completer = self.completer(
             method=method, search=search, langevin_steps=langevin_steps, blend=blend, seed=seed
@@ -270,8 +303,8 @@ class CoopNets:
         from coopnets.complete.infill import Completer
 
         return Completer(
-            self.config, cast(Generator | None, self.networks.get("generator")),
-            cast(Descriptor | None, self.networks.get("descriptor")), by=method, search=search,
+            self.config, cast(AnyGenerator | None, self.networks.get("generator")),
+            cast(AnyDescriptor | None, self.networks.get("descriptor")), by=method, search=search,
             blend=blend, langevin_steps=langevin_steps, seed=seed,
             step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
         )  # fmt: skip
@@ -296,7 +329,8 @@ class CoopNets:
         for name, net in self.networks.items():
             state = {k: v.cpu().contiguous() for k, v in net.state_dict().items()}
             save_file(state, folder / WEIGHTS[name])
-        save_grid(grid(self.sample(64), 8), folder / "samples.png")
+        shown = contact_sheet(self.sample(4)) if self.config.frames else grid(self.sample(64), 8)
+        save_grid(shown, folder / "samples.png")
         (folder / "README.md").write_text(model_card(self.config, about))
         return folder
 
@@ -321,6 +355,30 @@ class CoopNets:
                 f"{self.sources[-1]}"
             ) from None
 
+    def _canvas(
+        self, size: tuple[int, int] | None, tile: bool, frames: int | None, loop: bool,
+        steps: int | None,
+    ) -> Canvas | ClipCanvas | None:  # fmt: skip
+        """Where samples are drawn; None if they are such as in training."""
+        c = self.config
+        if c.frames:
+            if tile:
+                raise CoopNetsError("clips cannot be tiled: a clip that repeats is a --loop")
+            if "generator" not in self.networks:
+                if size is not None or frames is not None or loop:
+                    raise CoopNetsError("another length or size needs a generator")
+                return None
+            f = self.networks.get("descriptor") if steps != 0 else None
+            return plan_clip(
+                c, cast(ClipGenerator, self.generator), cast(ClipDescriptor | None, f),
+                frames, size, loop,
+            )  # fmt: skip
+        if frames is not None or loop:
+            raise CoopNetsError("this model draws pictures: --frames and --loop are of clips")
+        if size is None and not tile:
+            return None
+        return plan(c, cast(Generator, self.generator), *(size or (c.size, c.size)), tile)
+
     def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
         return refine(
             self.descriptor, x, self.config.langevin, noise=noise, steps=steps,
@@ -329,9 +387,7 @@ class CoopNets:
 
 
 def _network(name: str, config: Config) -> nn.Module:
-    if name == "descriptor":
-        return Descriptor(config.descriptor, config.size, config.image_channels)
-    return Generator(config.generator, config.size, config.image_channels)
+    return new_descriptor(config) if name == "descriptor" else new_generator(config)
 
 
 def find_device(named: torch.device | str) -> torch.device:

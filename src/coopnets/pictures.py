@@ -23,10 +23,24 @@ def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
     return picture
 
 
+def contact_sheet(x: Tensor, columns: int = 8) -> Tensor:
+    """Clips (N, C, T, H, W) in [-1, 1] as one uint8 picture (C, H', W').
+
+    A row for each clip: at most ``columns`` frames, evenly spaced from the first to the last.
+    """
+    count = min(columns, x.shape[2])
+    chosen = torch.linspace(0, x.shape[2] - 1, count).round().long()
+    frames = x[:, :, chosen].transpose(1, 2).flatten(0, 1)
+    return grid(frames, count)
+
+
 def side_by_side(*parts: Tensor) -> Tensor:
-    """Square grids of the same number of images: data | proposed | revised, or data | samples."""
+    """Grids of the same number of images: data | proposed | revised, or data | samples.
+
+    Those of images are square, those of clips contact sheets.
+    """
     columns = round(len(parts[0]) ** 0.5)
-    first, *others = [grid(part, columns) for part in parts]
+    first, *others = [contact_sheet(p) if p.ndim == 5 else grid(p, columns) for p in parts]
     gap = torch.full((first.shape[0], first.shape[1], 12), 255, dtype=torch.uint8)
     return torch.cat([first, *(panel for other in others for panel in (gap, other))], 2)
 

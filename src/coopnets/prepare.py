@@ -35,7 +35,15 @@ def open_observed(
     strict: bool,
     say: Callable[[str], None],
 ) -> Observed:
-    """The training images: windows of pictures, or whole ones, as the settings say."""
+    """What is trained on: clips, windows of pictures, or whole ones, as the settings say."""
+    if config.frames:
+        from coopnets.data import open_clips
+
+        return open_clips(
+            data, frames=config.frames, size=config.size, channels=config.image_channels,
+            fps=config.fps, windows=config.windows, crop=config.crop, split=split, limit=limit,
+            strict=strict, say=say,
+        )  # fmt: skip
     if config.windows:
         return open_windows(
             data, window=config.size, channels=config.image_channels, split=split, limit=limit,
@@ -53,6 +61,11 @@ def whole_pictures(config: Config) -> None:
     Raises:
         CoopNetsError: they observe windows, so scores against resized pictures mean nothing.
     """
+    if config.frames:
+        raise CoopNetsError(
+            "this model learns clips, and these scores compare pictures: coopnets.evaluate.motion "
+            "measures clips"
+        )
     if config.windows:
         raise CoopNetsError(
             "this model learns windows of pictures, and scores compare whole ones, resized: "
@@ -72,9 +85,10 @@ def new_learner(config: Config, processes: Processes, images: Observed) -> Learn
 
 def described(images: Observed, limit: int | None) -> dict[str, Any]:
     """What a run folder says of its training images."""
+    rate = {"fps": fps} if (fps := getattr(images, "fps", None)) else {}
     return {
         "source": images.source, "split": images.split, "images": len(images),
-        "limit": limit, "skipped": len(images.skipped), "fingerprint": images.fingerprint,
+        "limit": limit, "skipped": len(images.skipped), "fingerprint": images.fingerprint, **rate,
     }  # fmt: skip
 
 

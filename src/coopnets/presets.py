@@ -95,6 +95,27 @@ texture = Config(
     ema=0.995,
 )
 
+dynamic_texture = Config(
+    preset="dynamic-texture",
+    frames=64,
+    size=64,
+    windows=True,
+    descriptor=DescriptorConfig(
+        clips="FC_S", channels=(64, 30), outputs=10, activation="relu", init_std=0.001
+    ),
+    generator=GeneratorConfig(
+        clips="FC_S_64", latent=8, border="cut", channels=(128, 64), activation="relu"
+    ),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    generator_optimizer=OptimizerConfig(lr=0.0003),
+    batch_size=2,
+    chains=2,
+    memory=10,
+    teaching=1,
+    ema=0.99,
+)
+
 # --- The authors' own --------------------------------------------------------------------------
 
 tf_pami_scene = Config(
@@ -241,12 +262,36 @@ matlab_texture = Config(
 """The authors' Matlab code, textures: one picture, one chain, a 7x7 map of latent numbers, 80
 plateaus of the rate over 5,000 iterations."""
 
+tf_dynamic_texture = Config(
+    preset="tf-dynamic-texture",
+    frames=64,
+    size=128,
+    descriptor=DescriptorConfig(
+        clips="FC_S", channels=(120, 30), outputs=10, activation="relu", init_std=0.001
+    ),
+    generator=GeneratorConfig(
+        clips="FC_S_128", latent=5, channels=(256, 128, 64), activation="relu"
+    ),
+    langevin=LangevinConfig(steps=10, delta=0.002, s=0.016),
+    descriptor_optimizer=OptimizerConfig(lr=0.01),
+    generator_optimizer=OptimizerConfig(lr=0.0002),
+    sigma=1.0,
+    batch_size=1,
+    chains=2,
+    precision="fp32",
+)
+"""The authors' TensorFlow code of the spatial-temporal model, one clip of 64 frames of 128x128.
+
+Their loss of the generator is a mean over all numbers of a clip, ours a sum over 2 sigma^2: Adam
+does not know the difference.
+"""
+
 PRESETS: dict[str, Config] = {
     c.preset: c
     for c in (
-        digits, demo, cifar, scene, face, texture,
+        digits, demo, cifar, scene, face, texture, dynamic_texture,
         tf_pami_scene, tf_aaai_scene, tf_pami_mnist, pt_cifar, pt_scene,
-        matlab_object, matlab_texture,
+        matlab_object, matlab_texture, tf_dynamic_texture,
     )
 }  # fmt: skip
 
@@ -257,6 +302,7 @@ ABOUT: dict[str, str] = {
     "scene": "64x64 scenes and objects",
     "face": "64x64 faces",
     "texture": "one picture of a texture, or several; samples of any size",
+    "dynamic-texture": "a video, or several; samples of any length",
     "tf-pami-scene": "the authors' TensorFlow code of the TPAMI paper, 64x64 scenes",
     "tf-aaai-scene": "the authors' TensorFlow code of the AAAI paper, 64x64 objects and scenes",
     "tf-pami-mnist": "the authors' TensorFlow code of the TPAMI paper, MNIST",
@@ -264,6 +310,7 @@ ABOUT: dict[str, str] = {
     "pt-scene": "the authors' PyTorch port, 64x64 scenes",
     "matlab-object": "the authors' Matlab code, small sets of aligned 64x64 objects",
     "matlab-texture": "the authors' Matlab code, one 224x224 texture",
+    "tf-dynamic-texture": "the authors' spatial-temporal code, one video of 64 frames of 128x128",
 }
 
 

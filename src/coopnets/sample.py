@@ -6,17 +6,38 @@ how many samples are drawn, nor in what batches, up to the rounding of the arith
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from coopnets.canvas import Canvas
 from coopnets.chance import per_sample
 from coopnets.config import LangevinConfig
 from coopnets.langevin import Normal, revise
-from coopnets.models import Descriptor, Generator, evaluating, frozen, wrapped
+from coopnets.models import AnyDescriptor, AnyGenerator, evaluating, frozen
 from coopnets.precision import autocast
+
+
+class Stage(Protocol):
+    """Where samples are drawn that are not such as in training: larger, longer, or endless."""
+
+    @property
+    def latent(self) -> tuple[int, ...]:
+        """Shape of z."""
+        ...
+
+    def draw(self, g: Any, z: Tensor) -> Tensor:
+        """The generator's proposals."""
+        ...
+
+    def seen_by(self, f: nn.Module) -> AbstractContextManager[None]:
+        """How the descriptor sees them."""
+        ...
+
+    def cut(self, x: Tensor) -> Tensor:
+        """What was asked for, of what was drawn."""
+        ...
 
 
 def each_its_own(streams: list[torch.Generator], device: torch.device) -> Normal:
@@ -31,11 +52,11 @@ def each_its_own(streams: list[torch.Generator], device: torch.device) -> Normal
 
 @torch.no_grad()
 def propose(
-    g: Generator, z: Tensor, precision: str = "fp32", canvas: Canvas | None = None
+    g: AnyGenerator, z: Tensor, precision: str = "fp32", canvas: Stage | None = None
 ) -> Tensor:
     """g(z), (B, C, H, W) in [-1, 1], of latent vectors or maps; step G0 at test time."""
     with evaluating(g), autocast(precision, z.device):
-        x: Tensor = g.tile(z) if canvas is not None and canvas.tile else g(z)
+        x: Tensor = g(z) if canvas is None else canvas.draw(g, z)
         return x
 
 
@@ -45,7 +66,7 @@ def usual_steps(langevin: LangevinConfig) -> int:
 
 
 def refine(
-    f: Descriptor,
+    f: AnyDescriptor,
     x: Tensor,
     langevin: LangevinConfig,
     *,
@@ -55,7 +76,7 @@ def refine(
     step_scale: float = 1.0,
     fixed: Tensor | None = None,
     precision: str = "fp32",
-    canvas: Canvas | None = None,
+    canvas: Stage | None = None,
 ) -> Tensor:
     """Langevin revision of proposals at test time; step D1, with the steps meant for sampling.
 
@@ -75,7 +96,7 @@ def refine(
         steps = usual_steps(langevin)
     if tau is None:
         tau = 0.0 if langevin.tau_until is not None else langevin.tau
-    torus = wrapped(f) if canvas is not None and canvas.tile else nullcontext()
+    torus = nullcontext() if canvas is None else canvas.seen_by(f)
     with evaluating(f), frozen(f), torus:
         revised, _ = revise(
             f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
@@ -99,8 +120,8 @@ def uniform_noise(
 
 
 def samples(
-    f: Descriptor | None,
-    g: Generator | None,
+    f: AnyDescriptor | None,
+    g: AnyGenerator | None,
     langevin: LangevinConfig,
     n: int,
     *,
@@ -112,7 +133,7 @@ def samples(
     batch_size: int = 100,
     device: torch.device | str = "cpu",
     image: Sequence[int] = (),
-    canvas: Canvas | None = None,
+    canvas: Stage | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Samples ``first`` to ``first + n - 1`` of a seed, batch by batch, in constant memory.
 

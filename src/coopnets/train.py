@@ -25,7 +25,8 @@ from coopnets.runfolder import RunFolder
 TRIES = 5
 """Roll-backs without ``HEALTHY`` good iterations in between, after which training gives up."""
 HEALTHY = 500
-PICTURES = 64
+PICTURES, CLIPS = 64, 4
+"""Samples in the pictures of a run."""
 Say = Callable[[str], None]
 Watch = Callable[[dict[str, Any]], None]
 
@@ -175,12 +176,13 @@ def draw_grid(learner: Learner, data: Observed, folder: RunFolder, iteration: in
     Raises:
         Diverged: there is a value that is not finite.
     """
-    parts = [x.cpu() for x in learner.show(PICTURES)]
+    count = CLIPS if learner.config.frames else PICTURES
+    parts = [x.cpu() for x in learner.show(count)]
     if not all(bool(torch.isfinite(x).all()) for x in parts):
         raise Diverged("the samples are not finite")
     if not learner.processes.first:
         return
-    shown = data.batch(batch_indices(len(data), PICTURES, 0, learner.config.seed))
+    shown = data.batch(batch_indices(len(data), count, 0, learner.config.seed))
     save_grid(side_by_side(shown, *parts), folder.grids / f"{iteration:08d}.png")
 
 

@@ -4,7 +4,8 @@ from coopnets.config import Config, flatten
 from coopnets.errors import CoopNetsError
 
 AT_LEAST: dict[str, float] = {
-    "size": 4, "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0,
+    "size": 4, "frames": 0,
+    "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0,
     "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0,
     "langevin.sample_steps": 0, "posterior.steps": 0,
     "descriptor.outputs": 1, "generator.latent": 1,
@@ -16,7 +17,8 @@ AT_LEAST: dict[str, float] = {
     "vae.kl_weight": 0, "chain.buffer": 1, "chain.restart": 0,
 }  # fmt: skip
 POSITIVE = (
-    "sigma", "crop", "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
+    "sigma", "crop", "fps",
+    "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
     "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
     "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
     "generator_optimizer.cap", "descriptor.init_std", "generator.init_std",
@@ -50,6 +52,7 @@ def validate(config: Config) -> None:
         raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
     if config.teaching and not config.memory:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
+    _validate_clips(config)
     _validate_map(config)
     if config.capture and config.langevin.tau_until and config.langevin.tau_decay == "linear":
         raise CoopNetsError(
@@ -59,9 +62,21 @@ def validate(config: Config) -> None:
     _validate_method(config)
 
 
+def _validate_clips(config: Config) -> None:
+    """What is of clips alone, or of images alone."""
+    if not config.frames:
+        if config.fps is not None:
+            raise CoopNetsError("--fps is of clips: add --frames, or choose a preset of clips")
+        return
+    if config.method not in ("coopnets", "descriptor"):
+        raise CoopNetsError(f"the method {config.method} knows images alone: leave out --frames")
+    if config.frames == 1:
+        raise CoopNetsError("--frames is 1: a clip has at least 2, and images have --frames 0")
+
+
 def _validate_map(config: Config) -> None:
     """Pictures of any size need both networks for it, and a method that asks no latent vector."""
-    growing = config.generator.start == "map"
+    growing = config.generator.start == "map" and not config.frames
     if growing and config.method in ("vae", "generator"):
         raise CoopNetsError(
             f"the method {config.method} infers latent vectors: set --generator.start vector"

@@ -9,6 +9,7 @@ where the hole begins. ``blend`` continues it into the hole by springs (the smoo
 meets it at the rim), so that no seam is left.
 """
 
+from math import prod
 from typing import Literal
 
 import torch
@@ -21,13 +22,15 @@ from coopnets.complete.latent import Posterior, Search, closest, infer_visible
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError, DataError
 from coopnets.langevin import Normal
-from coopnets.models import Descriptor, Generator, evaluating, frozen
+from coopnets.models import AnyDescriptor, AnyGenerator, evaluating, frozen
 from coopnets.sample import each_its_own, propose, refine, uniform_noise, usual_steps
 
 By = Literal["generator", "descriptor", "both"]
 
 AT_ONCE = 100
 """Proposals decoded at a time."""
+CLIPS = 16
+"""Proposals at most, of clips: they are many numbers each, and few are alike."""
 ALONE = 10
 """Times as many steps of revision as in sampling, where no generator has gone before."""
 
@@ -55,8 +58,8 @@ class Completer:
     def __init__(
         self,
         config: Config,
-        g: Generator | None,
-        f: Descriptor | None,
+        g: AnyGenerator | None,
+        f: AnyDescriptor | None,
         *,
         by: By | None = None,
         search: Search | None = None,
@@ -78,11 +81,6 @@ class Completer:
             raise CoopNetsError(
                 f"a run of method {config.method} cannot complete by {self.by}: it has a "
                 f"{other} alone; take --method {other}"
-            )
-        if config.generator.start == "map" and self.by != "descriptor":
-            raise CoopNetsError(
-                f"completion by {self.by} looks for a latent vector, and this model has latent "
-                "maps: take --method descriptor"
             )
 
     def __call__(
@@ -118,12 +116,12 @@ class Completer:
         starts = z[closest(images, x, ~mask, self.search.starts)]
         sigma = self.search.sigma or self.config.sigma
         with evaluating(self.g), frozen(self.g):
-            posterior = Posterior(self.g, x, ~mask, sigma)
+            posterior = Posterior(self.decode, x, ~mask, sigma)
             noise = several_each(self._streams(len(x), first, sample), x.device)
             found, _ = infer_visible(
                 posterior, starts, noise=noise, search=self.search, anneal=sample is None
             )
-        return propose(self.g, found, self.precision)
+        return propose(self.g, self._shaped(found), self.precision)
 
     def revised(
         self, x: Tensor, mask: Tensor, y: Tensor | None, first: int, sample: int | None
@@ -140,7 +138,7 @@ class Completer:
         if y is None and self.config.method == "descriptor":
             y = uniform_noise(streams, x.shape[1:], x.device)
         elif y is None:
-            y = fill(x, mask, springs)
+            y = surface(x, mask)
             if steps is None:
                 steps = ALONE * usual_steps(langevin)
         # Several completions differ by their noise, so they have some even if training ended
@@ -157,12 +155,28 @@ class Completer:
         """Draws from the prior, (M, d), and their images; the same for all images to complete."""
         if sample not in self._proposals:
             assert self.g is not None
-            number = max(self.search.proposals, self.search.starts)
+            many = (
+                min(self.search.proposals, CLIPS) if self.config.frames else self.search.proposals
+            )
+            number = max(many, self.search.starts)
             chance = stream(self.seed, sample, 0, 0, 0)
-            z = torch.randn(number, self.config.generator.latent, generator=chance).to(device)
-            images = [propose(self.g, part, self.precision) for part in torch.split(z, AT_ONCE)]
+            z = torch.randn(number, prod(self.g.latent_shape), generator=chance).to(device)
+            images = [
+                propose(self.g, self._shaped(part), self.precision)
+                for part in torch.split(z, 1 if self.config.frames else AT_ONCE)
+            ]
             self._proposals = {sample: (z, torch.cat(images))}
         return self._proposals[sample]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """g of latent numbers in rows, (R, d), whatever their shape."""
+        assert self.g is not None
+        x: Tensor = self.g(self._shaped(z))
+        return x
+
+    def _shaped(self, z: Tensor) -> Tensor:
+        assert self.g is not None
+        return z.view(len(z), *self.g.latent_shape)
 
     def _streams(self, count: int, first: int, sample: int | None) -> list[torch.Generator]:
         number = -1 if sample is None else sample
@@ -181,8 +195,35 @@ def paste(x: Tensor, mask: Tensor, y: Tensor) -> Tensor:
 
 
 def blended(x: Tensor, mask: Tensor, y: Tensor) -> Tensor:
-    """y plus the visible residual x - y, continued into the hole by springs."""
-    return y + fill(torch.where(mask, 0.0, x - y), mask, springs)
+    """y plus the visible residual x - y, continued into the hole by springs.
+
+    A frame of a clip of which nothing is visible has no residual: it stays as it is.
+    """
+    return y + fill(torch.where(mask, 0.0, x - y), mask & ~wholly(mask), springs)
+
+
+def wholly(mask: Tensor) -> Tensor:
+    """Planes of which nothing is visible, (..., 1, 1)."""
+    return mask.flatten(-2).all(-1)[..., None, None]
+
+
+def surface(x: Tensor, mask: Tensor) -> Tensor:
+    """Holes filled by springs; of a clip, frames without anything visible by their neighbours.
+
+    Those lie on the line between the nearest frames that show something.
+    """
+    lost = wholly(mask.expand(x.shape))
+    y = fill(x, mask & ~lost, springs)
+    if not bool(lost.any()):
+        return y
+    for clip, gone in zip(y, lost[:, 0, :, 0, 0], strict=True):
+        there = (~gone).nonzero().flatten().tolist()
+        for t in gone.nonzero().flatten().tolist():
+            before = max((i for i in there if i < t), default=there[0])
+            after = min((i for i in there if i > t), default=there[-1])
+            weight = (t - before) / (after - before) if after > before else 0.0
+            clip[:, t] = torch.lerp(clip[:, before], clip[:, after], weight)
+    return y
 
 
 def several_each(streams: list[torch.Generator], device: torch.device) -> Normal:

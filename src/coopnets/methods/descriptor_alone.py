@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
-from coopnets.config import Config
+from coopnets.config import Config, image_shape
 from coopnets.errors import CoopNetsError
 from coopnets.guard import examine_chains
 from coopnets.langevin import Trace
@@ -29,7 +29,7 @@ from coopnets.methods.generating import (
     numbers,
     placed,
 )
-from coopnets.models import Descriptor
+from coopnets.models import AnyDescriptor, new_descriptor
 from coopnets.optimize import make_optimizer
 from coopnets.processes import Processes
 from coopnets.sample import samples
@@ -54,7 +54,7 @@ class DescriptorAlone:
     def __init__(self, config: Config, processes: Processes) -> None:
         self.config, self.processes, device = config, processes, processes.device
         torch.manual_seed(config.seed)
-        descriptor = Descriptor(config.descriptor, config.size, config.image_channels)
+        descriptor = new_descriptor(config)
         self.f = placed(descriptor, config, device)
         self.chains = Chains(self.f, processes, config.capture)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f}
@@ -64,7 +64,7 @@ class DescriptorAlone:
         }
         processes.share(config.chains, "chains")
         processes.share(config.batch_size, "images")
-        self.images, self.image = config.batch_size, (config.image_channels, *2 * (config.size,))
+        self.images, self.image = config.batch_size, image_shape(config)
         self.memory, self.extras = no_memory(device), dict[str, Tensor]()
         if config.chain.start == "persistent":
             self.extras["buffer"] = self._buffer()
@@ -126,7 +126,7 @@ class DescriptorAlone:
         """Chains 0 to count - 1 of the run's seed, from noise, as when sampling."""
         c, nets = self.config, self.averages or self.networks
         made = samples(
-            cast(Descriptor, nets["descriptor"]), None, c.langevin, count, seed=c.seed,
+            cast(AnyDescriptor, nets["descriptor"]), None, c.langevin, count, seed=c.seed,
             step_scale=self.step_scale, precision=c.precision, batch_size=count,
             device=self.processes.device, image=self.image,
         )  # fmt: skip

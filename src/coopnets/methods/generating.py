@@ -12,7 +12,8 @@ from coopnets.config import Config
 from coopnets.layout import arrange
 from coopnets.learner import Learner
 from coopnets.memory import Memory
-from coopnets.models import Generator
+from coopnets.models import AnyGenerator
+from coopnets.models import new_generator as untrained
 from coopnets.optimize import step
 from coopnets.precision import autocast
 from coopnets.sample import samples
@@ -27,9 +28,9 @@ def placed(net: Net, config: Config, device: torch.device) -> Net:
     return net
 
 
-def new_generator(config: Config, device: torch.device) -> Generator:
+def new_generator(config: Config, device: torch.device) -> AnyGenerator:
     """g as the settings describe it, the same for every method."""
-    return placed(Generator(config.generator, config.size, config.image_channels), config, device)
+    return placed(untrained(config), config, device)
 
 
 def averages_of(config: Config, **networks: nn.Module) -> dict[str, nn.Module]:
@@ -50,7 +51,7 @@ def no_memory(device: torch.device) -> Memory:
 
 def latents(learner: Learner, draws: Draws) -> Tensor:
     """z ~ N(0, I), one for each image of a batch."""
-    shape = cast(Generator, learner.networks["generator"]).latent_shape
+    shape = cast(AnyGenerator, learner.networks["generator"]).latent_shape
     return draws.normal(learner.config.batch_size, *shape)
 
 
@@ -74,7 +75,7 @@ def numbers(learner: Learner, **values: Tensor) -> dict[str, float]:
 def show_generated(learner: Learner, count: int) -> tuple[Tensor]:
     """Samples 0 to count - 1 of the run's seed, as when sampling."""
     config = learner.config
-    g = cast(Generator, (learner.averages or learner.networks)["generator"])
+    g = cast(AnyGenerator, (learner.averages or learner.networks)["generator"])
     made = samples(
         None, g, config.langevin, count, seed=config.seed,
         precision=config.precision, batch_size=count, device=learner.processes.device,

@@ -1,12 +1,18 @@
 """The networks."""
 
+from coopnets.models.build import AnyDescriptor, AnyGenerator, new_descriptor, new_generator
+from coopnets.models.clips import ClipDescriptor, ClipGenerator
 from coopnets.models.critic import Critic
 from coopnets.models.descriptor import Descriptor, energy
 from coopnets.models.encoder import Encoder
 from coopnets.models.generator import Generator
-from coopnets.models.mode import evaluating, frozen, wrapped
+from coopnets.models.mode import evaluating, frozen, looped, wrapped
 
 __all__ = [
+    "AnyDescriptor",
+    "AnyGenerator",
+    "ClipDescriptor",
+    "ClipGenerator",
     "Critic",
     "Descriptor",
     "Encoder",
@@ -14,5 +20,8 @@ __all__ = [
     "energy",
     "evaluating",
     "frozen",
+    "looped",
+    "new_descriptor",
+    "new_generator",
     "wrapped",
 ]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from coopnets.models.layers import Conv2d
+from coopnets.models.time import TimeConv, WholeFrames
 
 
 @contextmanager
@@ -32,6 +33,19 @@ def wrapped(net: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.wrap = False
+
+
+@contextmanager
+def looped(net: nn.Module) -> Iterator[None]:
+    """A network whose convolutions see a clip as a loop: its last frame comes before its first."""
+    layers = [layer for layer in net.modules() if isinstance(layer, TimeConv | WholeFrames)]
+    try:
+        for layer in layers:
+            layer.loop = True
+        yield
+    finally:
+        for layer in layers:
+            layer.loop = False
 
 
 @contextmanager

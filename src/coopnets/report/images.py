@@ -85,13 +85,19 @@ def _read(file: Path) -> dict[str, Image.Image]:
             whole = picture.copy()
     except (OSError, ValueError, SyntaxError):  # a kill while it was written
         return {}
-    side = whole.height
     for names in PANELS:
+        side, rest = divmod(whole.width - GAP * (len(names) - 1), len(names))
         starts = [i * (side + GAP) for i in range(len(names))]
-        if whole.width == starts[-1] + side:
-            parts = [whole.crop((x, 0, x + side, side)) for x in starts]
+        if not rest and all(_white(whole, x - GAP) for x in starts[1:]):
+            parts = [whole.crop((x, 0, x + side, whole.height)) for x in starts]
             return dict(zip(names, parts, strict=True))
     return {"samples": whole}
+
+
+def _white(whole: Image.Image, left: int) -> bool:
+    """Whether a gap begins there: no grid has so wide a white strip within."""
+    strip = whole.crop((left, 0, left + GAP, whole.height)).convert("L")
+    return strip.getextrema()[0] == 255
 
 
 def _smaller(panel: Image.Image, size: int) -> Picture:

@@ -1,0 +1,33 @@
+"""The two networks of a configuration: of images, or of clips."""
+
+from coopnets.config import Config
+from coopnets.models.clips import ClipDescriptor, ClipGenerator
+from coopnets.models.descriptor import Descriptor
+from coopnets.models.generator import Generator
+
+AnyDescriptor = Descriptor | ClipDescriptor
+AnyGenerator = Generator | ClipGenerator
+
+
+def new_descriptor(config: Config) -> AnyDescriptor:
+    """f with new weights.
+
+    Raises:
+        ValueError: the settings do not fit together.
+    """
+    c = config
+    if c.frames:
+        return ClipDescriptor(c.descriptor, c.frames, c.size, c.image_channels)
+    return Descriptor(c.descriptor, c.size, c.image_channels)
+
+
+def new_generator(config: Config) -> AnyGenerator:
+    """g with new weights.
+
+    Raises:
+        ValueError: the settings do not fit together.
+    """
+    c = config
+    if c.frames:
+        return ClipGenerator(c.generator, c.frames, c.size, c.image_channels)
+    return Generator(c.generator, c.size, c.image_channels)

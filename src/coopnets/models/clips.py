@@ -1,0 +1,271 @@
+"""The networks of the spatial-temporal model, for clips of (C, T, H, W) (experiment 7).
+
+Types and kernels are those of the authors' code (jianwen-xie/STCoopNets by name): ``FC_S`` is
+dense in space and slides in time, ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
+``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
+is ours, so that a pair can grow in both.
+"""
+
+from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from coopnets.config import DescriptorConfig, GeneratorConfig
+from coopnets.models.layers import BatchNorm2d, activation, start_normal
+from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, ends, needed
+
+WHOLE = 0
+"""As large as the map."""
+
+
+class Layer(NamedTuple):
+    """Kernel and stride, in time and in space."""
+
+    frames: int
+    step: int
+    side: int
+    stride: int
+    padding: int | None = None
+    """Of a descriptor's layer, in time; None is SAME. In space it is SAME always."""
+    valid: bool = False
+    """Of a generator's layer: every frame that the kernel reaches is kept."""
+
+
+DESCRIPTORS: dict[str, tuple[Layer, ...]] = {
+    "FC_S": (Layer(5, 2, 5, 2), Layer(5, 2, WHOLE, 1, padding=2), Layer(5, 2, 1, 1, padding=2)),
+    "FRAME_2": (Layer(3, 1, 7, 2), Layer(WHOLE, 1, WHOLE, 1)),
+    "FRAME_3": (Layer(1, 1, 3, 2), Layer(3, 2, 3, 2), Layer(WHOLE, 1, WHOLE, 1)),
+    "ST": (Layer(5, 2, 5, 2), Layer(3, 2, 3, 2), Layer(3, 1, 3, 2), Layer(1, 1, 1, 1)),
+}
+GENERATORS: dict[str, tuple[Layer, ...]] = {
+    "FC_S_64": (
+        Layer(5, 1, 1, 1, valid=True), Layer(5, 2, WHOLE, 1, valid=True), Layer(5, 2, 5, 2),
+    ),
+    "FC_S_128": (
+        Layer(5, 1, 1, 1, valid=True), Layer(5, 2, WHOLE, 1, valid=True), Layer(5, 2, 5, 2),
+        Layer(2, 1, 5, 2),
+    ),
+    "ST": (
+        Layer(4, 1, 4, 1), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2),
+        Layer(4, 2, 4, 2),
+    ),
+}  # fmt: skip
+
+
+class ClipDescriptor(nn.Module):
+    """f(x; theta) of clips: the sum of all outputs, over positions in time (and in space, of ST).
+
+    Args:
+        config: ``clips`` names the type, ``channels`` and ``outputs`` are its widths.
+        frames: T.
+        size: side of the square frames.
+        image_channels: 1 for grey, 3 for colour.
+
+    Raises:
+        ValueError: the channels do not fit the type.
+    """
+
+    def __init__(
+        self, config: DescriptorConfig, frames: int, size: int, image_channels: int
+    ) -> None:
+        super().__init__()
+        plan, widths = DESCRIPTORS[config.clips], (*config.channels, config.outputs)
+        _check("descriptor", config.clips, len(plan) - 1, config.channels)
+        self.frames = frames if plan[-1].frames == WHOLE else None
+        """Length of the clips, where it is fixed."""
+        self.grows = all(layer.side != WHOLE for layer in plan)
+        """Whether it takes frames of any size."""
+        self.plan = plan
+        layers: list[nn.Module] = []
+        width, time, side = image_channels, frames, size
+        for i, (layer, out) in enumerate(zip(plan, widths, strict=True)):
+            layers.append(_descending(layer, width, out, time, side))
+            if i + 1 < len(plan):
+                layers.append(activation(config.activation, config.slope))
+            time = 1 if layer.frames == WHOLE else _length(time, layer)
+            side = 1 if layer.side == WHOLE else -(-side // layer.stride)
+            width = out
+        self.layers = nn.Sequential(*layers)
+        if config.init_std is not None:
+            start_normal(self, config.init_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f of each clip: (B, C, T, H, W) in about [-1, 1] to (B,)."""
+        outputs: Tensor = self.layers(frames_last(x))
+        return outputs.float().flatten(1).sum(1)
+
+    def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
+        """f for many evaluations with the same weights, none of which gets a gradient.
+
+        See :meth:`coopnets.models.descriptor.Descriptor.collapsed`.
+        """
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        with torch.no_grad():
+            *below, top = [
+                layer.constant(dtype, total=i + 1 == len(self.layers))
+                if isinstance(layer, TimeConv | WholeFrames | WholeClip)
+                else layer
+                for i, layer in enumerate(self.layers)
+            ]
+
+        def f(x: Tensor) -> Tensor:
+            h = frames_last(x)
+            for layer in below:
+                h = layer(h)
+            total: Tensor = top(h).float().flatten(1).sum(1)
+            return total
+
+        return f
+
+    @property
+    def reach(self) -> int:
+        """Frames on each side that one output looks at."""
+        seen, step = 1, 1
+        for layer in self.plan:
+            seen += (layer.frames - 1) * step
+            step *= layer.step
+        return seen // 2
+
+    @property
+    def unit(self) -> int:
+        """Frames from one output to the next; a loop is a multiple of them."""
+        return prod(layer.step for layer in self.plan)
+
+
+class ClipGenerator(nn.Module):
+    """g(z; alpha): a sequence (or a map) of latent numbers to a clip.
+
+    More latent numbers along time give a longer clip with the same weights: every one adds
+    ``unit`` frames.
+
+    Args:
+        config: ``clips`` names the type, ``channels`` its widths; with ``border`` cut, every
+            frame is made alike.
+        frames: T.
+        size: side of the square frames.
+        image_channels: 1 for grey, 3 for colour.
+
+    Raises:
+        ValueError: the channels do not fit the type, or the type makes no clip of that size.
+    """
+
+    def __init__(
+        self, config: GeneratorConfig, frames: int, size: int, image_channels: int
+    ) -> None:
+        super().__init__()
+        self.plan, self.latent = GENERATORS[config.clips], config.latent
+        _check("generator", config.clips, len(self.plan) - 1, config.channels)
+        self.cut = config.border == "cut"
+        self.grows = config.clips == "ST"
+        """Whether the latent map has a place for every part of a frame."""
+        self.unit = prod(layer.step for layer in self.plan)
+        """Frames of one latent position."""
+        self.cell = prod(layer.stride for layer in self.plan)
+        """Pixels, along a side, of one latent position of ST; otherwise of the first map."""
+        if size % self.cell:
+            raise ValueError(f"generator {config.clips}: size is no multiple of {self.cell}")
+        least = max(1, 1 - self.margin(self.cut)) * self.unit
+        if frames % self.unit or frames < least:
+            raise ValueError(
+                f"generator {config.clips}: frames are multiples of {self.unit}, from {least} on"
+            )
+        self.latent_shape = self.shape(frames, size, size)
+        widths = [config.latent, *config.channels, image_channels]
+        layers: list[nn.Module] = []
+        for i, layer in enumerate(self.plan):
+            layers.append(
+                Up(
+                    widths[i], widths[i + 1], layer.frames, layer.step,
+                    layer.side or size // self.cell, layer.stride,
+                    dense=not self.grows and layer.stride == 1, valid=layer.valid,
+                    cut=(self.cut, self.cut and self.grows),
+                )
+            )  # fmt: skip
+            if i + 1 < len(self.plan):
+                layers += _activated(config, widths[i + 1])
+        self.layers = nn.Sequential(*layers, nn.Tanh())
+        if config.init_std is not None:
+            start_normal(self, config.init_std)
+
+    def shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """(latent, t, h, w) of the latent numbers of a clip, rounded up to whole positions."""
+        time = -(-frames // self.unit) + self.margin(self.cut)
+        if not self.grows:
+            return self.latent, time, 1, 1
+        more = self.margin(True, space=True) if self.cut else 0
+        return self.latent, time, -(-height // self.cell) + more, -(-width // self.cell) + more
+
+    def margin(self, cut: bool, space: bool = False) -> int:
+        """Latent positions along an axis, less those that a clip has by its length."""
+        unit, many = (self.cell if space else self.unit), 64
+        count = many * unit
+        for layer in reversed(self.plan):
+            kernel, stride = (layer.side, layer.stride) if space else (layer.frames, layer.step)
+            count = needed(count, kernel, stride, layer.valid and not space, cut)
+        return count - many
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Clips in about [-1, 1], (B, C, T, H, W), of z (B, latent, t, h, w)."""
+        x: Tensor = self.layers(frames_last(z)).float()
+        x = x[:, : self.unit * (z.shape[2] - self.margin(self.cut))]
+        if self.grows and self.cut:
+            more = self.margin(True, space=True)
+            x = x[:, :, : self.cell * (z.shape[3] - more), : self.cell * (z.shape[4] - more)]
+        return x.permute(0, 4, 1, 2, 3).contiguous()
+
+    def loop(self, z: Tensor) -> Tensor:
+        """Clips whose end meets their beginning: (B, C, t unit, H, W) of (B, latent, t, h, w)."""
+        count, margin = z.shape[2], self.margin(True)
+        before = 0 if self.cut else margin
+        places = torch.arange(-before, count + margin, device=z.device) % count
+        x: Tensor = self(z.index_select(2, places))
+        return x[:, :, before * self.unit :][:, :, : count * self.unit]
+
+
+def frames_last(x: Tensor) -> Tensor:
+    """(B, C, T, H, W) as (B, T, H, W, C), in memory too."""
+    return x.permute(0, 2, 3, 4, 1).contiguous()
+
+
+class FrameNorm(nn.Module):
+    """Batch normalisation over clips, frames and positions."""
+
+    def __init__(self, channels: int, *, scale: bool, eps: float) -> None:
+        super().__init__()
+        self.norm = BatchNorm2d(channels, scale=scale, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, T, H, W, C) channel by channel."""
+        y: Tensor = self.norm(x.flatten(0, 1).permute(0, 3, 1, 2))
+        return torch.unflatten(y.permute(0, 2, 3, 1), 0, x.shape[:2])
+
+
+def _activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    if config.norm == "batch":
+        layers.append(FrameNorm(width, scale=config.norm_scale, eps=config.norm_eps))
+    return [*layers, activation(config.activation, config.slope)]
+
+
+def _descending(
+    layer: Layer, width: int, out: int, time: int, side: int
+) -> TimeConv | WholeFrames | WholeClip:
+    if layer.frames == WHOLE:
+        return WholeClip(time * side * side * width, out)
+    if layer.side == WHOLE or side == 1:
+        padding = layer.padding or 0
+        return WholeFrames(side * side * width, out, layer.frames, layer.step, padding)
+    return TimeConv(width, out, layer.frames, layer.step, layer.side, layer.stride, layer.padding)
+
+
+def _length(time: int, layer: Layer) -> int:
+    padded = time + sum(ends(time, layer.frames, layer.step, layer.padding))
+    return (padded - layer.frames) // layer.step + 1
+
+
+def _check(which: str, kind: str, count: int, channels: tuple[int, ...]) -> None:
+    if len(channels) != count:
+        raise ValueError(f"{which} {kind} has {count} hidden layers, and channels {channels}")
