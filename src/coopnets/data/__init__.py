@@ -1,5 +1,6 @@
-"""Pictures from a name, folder, zip, Parquet, array or the hub, as memory-mapped uint8."""
+"""Pictures from a name, folder, zip, Parquet, array or the hub, as memory-mapped uint8; clips."""
 
+from coopnets.data.clips import ClipData, open_clips
 from coopnets.data.images import ImageData, open_images
 from coopnets.data.order import batch_indices
 from coopnets.data.pixels import to_pixels, to_unit
@@ -9,10 +10,12 @@ Observed = ImageData | WindowData
 """What can be trained on: whole pictures, or windows of pictures."""
 
 __all__ = [
+    "ClipData",
     "ImageData",
     "Observed",
     "WindowData",
     "batch_indices",
+    "open_clips",
     "open_images",
     "open_windows",
     "to_pixels",

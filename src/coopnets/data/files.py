@@ -3,6 +3,7 @@
 import os
 import threading
 import zipfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -19,9 +20,14 @@ MAX_FILE_BYTES = 2**30  # a zip entry can promise any size; no sane picture pass
 
 def is_image(name: str) -> bool:
     """Whether a relative path looks like a picture, and not like a system's hidden litter."""
+    return has_suffix(name, EXTENSIONS)
+
+
+def has_suffix(name: str, suffixes: Collection[str]) -> bool:
+    """Whether a relative path ends so, and is not a system's hidden litter."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in EXTENSIONS
+    return not hidden and path.suffix.lower() in suffixes
 
 
 def file_identity(path: Path, kind: str) -> tuple[str, ...]:
@@ -97,12 +103,7 @@ def zip_source(path: Path, split: str) -> Source:
     """The pictures of a zip, read in place."""
 
     def contents() -> Contents:
-        try:
-            archive = zipfile.ZipFile(path)  # kept open by the items that read from it
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(
-                f"{path} is not a readable zip ({one_line(error)}); copy or download it again"
-            ) from error
+        archive = open_zip(path)  # kept open by the items that read from it
         infos = {info.filename: info for info in archive.infolist() if is_image(info.filename)}
         if not infos:
             raise DataError(no_images(str(path), archive.namelist()))
@@ -110,15 +111,38 @@ def zip_source(path: Path, split: str) -> Source:
         lock = threading.Lock()  # the entries share one file position
 
         def load(info: zipfile.ZipInfo) -> bytes:
-            if info.file_size > MAX_FILE_BYTES:
-                raise ValueError("larger than 1 GiB")
             with lock:
-                return archive.read(info)
+                return zip_entry(archive, info)
 
         items = (Item(name, partial(load, infos[name])) for name in chosen)
         return Contents(items, len(chosen))
 
     return Source(file_identity(path, "zip"), contents)
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Opens a zip.
+
+    Raises:
+        DataError: If it is none, or cannot be read.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(
+            f"{path} is not a readable zip ({one_line(error)}); copy or download it again"
+        ) from error
+
+
+def zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The content of a file in a zip.
+
+    Raises:
+        ValueError: If it is too large to be a picture or a clip.
+    """
+    if info.file_size > MAX_FILE_BYTES:
+        raise ValueError("larger than 1 GiB")
+    return archive.read(info)
 
 
 def no_images(where: str, names: list[str]) -> str:

@@ -27,16 +27,20 @@ def limited(contents: Contents, limit: int | None) -> Iterator[Item]:
         return contents.items
     if contents.count is None:
         return itertools.islice(contents.items, limit)
-    chosen = set(np.random.default_rng(0).permutation(contents.count)[:limit].tolist())
+    chosen = spread(contents.count, limit)
     return (item for i, item in enumerate(contents.items) if i in chosen)
+
+
+def spread(count: int, limit: int) -> set[int]:
+    """Which of ``count`` are taken: a smaller limit's are among a larger one's."""
+    return set(np.random.default_rng(0).permutation(count)[:limit].tolist())
 
 
 def decoded(items: Iterator[Item], decode_one: Callable[..., np.ndarray]) -> Generator[Row]:
     """Decodes in threads (Pillow releases the lock), giving results in the order of items."""
 
     def work(item: Item) -> Row:
-        # A file name may hold bytes that are no text, or a newline: neither can be printed.
-        name = " ".join(item.name.encode("utf-8", "replace").decode().split("\n"))
+        name = printable(item.name)
         try:
             return name, decode_one(item.load())
         except MemoryError:
@@ -68,6 +72,11 @@ def watched(rows: Iterator[Row], strict: bool, say: Callable[[str], None]) -> It
             last = time.monotonic()
             say(f"decoding: {count:,} images so far")
         yield name, result
+
+
+def printable(name: str) -> str:
+    """A file name, which may hold bytes that are no text, or a newline: neither can be printed."""
+    return " ".join(name.encode("utf-8", "replace").decode().split("\n"))
 
 
 def refusal(name: str, why: str) -> DataError:
