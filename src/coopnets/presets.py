@@ -101,10 +101,10 @@ dynamic_texture = Config(
     size=64,
     windows=True,
     descriptor=DescriptorConfig(
-        clips="FC_S", channels=(64, 30), outputs=10, activation="relu", init_std=0.001
+        clips="FC_S", channels=(48, 30), outputs=10, activation="relu", init_std=0.001
     ),
     generator=GeneratorConfig(
-        clips="FC_S_64", latent=8, border="cut", channels=(128, 64), activation="relu"
+        clips="FC_S_128", latent=8, border="cut", channels=(128, 64, 32), activation="relu"
     ),
     langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
     descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from coopnets import checkpoint
-from coopnets.data import Observed, batch_indices
+from coopnets.data import ClipData, Observed, batch_indices
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import Learner, restore, state_numbers, state_tensors
@@ -184,6 +184,29 @@ def draw_grid(learner: Learner, data: Observed, folder: RunFolder, iteration: in
         return
     shown = data.batch(batch_indices(len(data), count, 0, learner.config.seed))
     save_grid(side_by_side(shown, *parts), folder.grids / f"{iteration:08d}.png")
+    if isinstance(data, ClipData):
+        save_moving([shown, *parts], data.fps, folder, iteration)
+
+
+def save_moving(parts: list[Tensor], fps: float, folder: RunFolder, iteration: int) -> None:
+    """Write the clips of a grid as they move, a row for each; the last alone is kept.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from coopnets.clipfiles import animation
+
+    clips = torch.stack(parts, 1).flatten(0, 1)
+    old = list(folder.grids.glob("[0-9]*.webp"))
+    content = animation(clips, fps, columns=len(parts))
+    file = folder.grids / f"{iteration:08d}.webp"
+    try:
+        file.write_bytes(content)
+        for other in old:
+            if other != file:
+                other.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def _resume(learner: Learner, folder: RunFolder, say: Say) -> Progress:

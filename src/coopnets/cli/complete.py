@@ -41,7 +41,7 @@ def complete(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Fill in what is missing in pictures.
+    """Fill in what is missing in pictures, or in clips.
 
     Writes a PNG for each completion, visible pixels unchanged; sheet.png, damaged | completed |
     truth; and results.json. The last line says the mean error and PSNR over hidden pixels, on
@@ -53,7 +53,8 @@ def complete(
         mask: what is missing: random:30 (a square of that side anywhere), center:40, a picture
             (white is missing, or what is transparent), or a folder with one for each picture,
             of the same name. Pictures of masks are as large as the model's images or as the
-            pictures themselves.
+            pictures themselves. Of clips: the same in every frame, a folder with a picture for
+            each frame, or frames:20-40.
         out: folder to write to.
         method: generator (its latent vector is inferred from what is visible), descriptor
             (missing pixels are revised, visible ones held fixed), or both one after the other;
@@ -96,17 +97,28 @@ def complete(
         method=method, search=Search(steps=steps, starts=starts, sigma=sigma),
         langevin_steps=langevin_steps, blend=blend, seed=seed,
     )  # fmt: skip
+    about = {
+        "run": run, "images_from": images, "mask": mask, "method": completer.by,
+        "samples": samples, "steps": steps, "starts": starts, "sigma": sigma or c.sigma,
+        "langevin_steps": langevin_steps, "blend": blend, "seed": seed,
+        "iteration": model.about.get("iteration"), **provenance(model.device),
+    }  # fmt: skip
+    if c.frames:
+        from coopnets.complete.clips import clip_masks, complete_clips
+
+        means = complete_clips(
+            completer, images, clip_masks(mask, c, seed=seed, invert=invert_mask), out, about,
+            split=split, limit=limit, samples=samples, truth=truth, device=model.device, say=_say,
+        )  # fmt: skip
+        told = {"out": str(out), "method": completer.by, **means}
+        print(json_module.dumps(told) if json else _last_line(means, 1, out))
+        return 0
     mask_of = open_masks(mask, c.size, c.crop, seed=seed, invert=invert_mask)
     pictures = open_damaged(
         images, size=c.size, channels=c.image_channels, crop=c.crop, split=split, limit=limit,
         data_dir=data_dir, say=_say,
     )  # fmt: skip
-    output = Output(out, {
-        "run": run, "images_from": images, "mask": mask, "method": completer.by,
-        "samples": samples, "steps": steps, "starts": starts, "sigma": sigma or c.sigma,
-        "langevin_steps": langevin_steps, "blend": blend, "seed": seed,
-        "iteration": model.about.get("iteration"), **provenance(model.device),
-    })  # fmt: skip
+    output = Output(out, about)
     done, means, pace = 0, dict[str, Any](), _pace()
     numbers: list[int | None] = [None] if samples is None else list(range(samples))
     for batch in _batches(pictures, batch_size):

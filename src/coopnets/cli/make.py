@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import tyro
 from torch import Tensor
 
-from coopnets.clipfiles import write_clips
 from coopnets.errors import CoopNetsError
 from coopnets.interpolate import Kind
 from coopnets.model import CoopNets
@@ -93,6 +92,8 @@ def sample(
     )  # fmt: skip
     images: Iterator[Tensor] = (x[chosen == "descriptor"] for x in parts)
     if clips:
+        from coopnets.clipfiles import write_clips
+
         write_clips(images, number, out, model.fps, first, loop=loop)
     else:
         write_samples(images, number, out, first)
@@ -170,6 +171,8 @@ def interpolate(
         kind=kind, pairs=pairs, points=points, seed=seed, langevin_steps=langevin_steps
     )
     if model.config.frames:
+        from coopnets.clipfiles import write_clips
+
         clips = images.flatten(0, -5)
         write_clips([clips], len(clips), out, model.fps, columns=points)
     else:

@@ -6,8 +6,8 @@ from coopnets.data.order import batch_indices
 from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.data.windows import WindowData, open_windows
 
-Observed = ImageData | WindowData
-"""What can be trained on: whole pictures, or windows of pictures."""
+Observed = ImageData | WindowData | ClipData
+"""What can be trained on: whole pictures, windows of pictures, or clips."""
 
 __all__ = [
     "ClipData",

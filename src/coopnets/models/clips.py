@@ -1,7 +1,8 @@
 """The networks of the spatial-temporal model, for clips of (C, T, H, W) (experiment 7).
 
 Types and kernels are those of the authors' code (jianwen-xie/STCoopNets by name): ``FC_S`` is
-dense in space and slides in time, ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
+dense in space and slides in time (its number is the side that the authors drew, any other will
+do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 ``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
 is ours, so that a pair can grow in both.
 """

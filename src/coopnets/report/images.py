@@ -60,6 +60,20 @@ def over_time(folder: RunFolder, size: int) -> Iterator[Snapshot]:
         yield Snapshot(iteration, {k: _smaller(v, size) for k, v in panels.items()})
 
 
+def moving(folder: RunFolder) -> Picture | None:
+    """The last moving picture of a run of clips."""
+    for file in sorted(folder.grids.glob("[0-9]*.webp"), reverse=True):
+        try:
+            with Image.open(file) as picture:
+                width, height = picture.size
+            content = file.read_bytes()
+        except (OSError, ValueError, SyntaxError):  # a kill while it was written
+            continue
+        uri = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+        return Picture(uri, 2 * width, 2 * height)
+    return None
+
+
 def spread(iterations: list[int], count: int) -> list[int]:
     """Indices of about ``count`` of them at equal ratios: much happens early, little late."""
     if len(iterations) <= count:

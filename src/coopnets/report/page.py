@@ -5,7 +5,7 @@ from typing import Any
 from coopnets.report.guide import Guide, guide
 from coopnets.report.health import Check, checks, verdict
 from coopnets.report.history import History
-from coopnets.report.images import FINE, Picture, Snapshot, latest, over_time
+from coopnets.report.images import FINE, Picture, Snapshot, latest, moving, over_time
 from coopnets.report.settings import (
     Setting,
     continue_command,
@@ -38,6 +38,7 @@ def page(folder: RunFolder) -> str:
     described = folder.describe()
     config, data = described.get("config", {}), described.get("data", {})
     history, size = History.read(folder), int(config.get("size") or FINE)
+    clips = bool(config.get("frames"))
     last, unit, method = latest(folder, size), energy_unit(config), method_of(config)
     names = [config.get("preset", "run"), *([method] if method != "coopnets" else [])]
     title = " · ".join([*names, data.get("source", "unknown data")])
@@ -45,9 +46,9 @@ def page(folder: RunFolder) -> str:
     parts = [
         _head(title, config, data, history, last),
         _health(folder, history, unit, reading),
-        _pictures(folder, last, size, reading),
+        _pictures(folder, last, size, reading, clips),
         *curve_sections(history, unit, reading.curves),
-        _commands(folder, described),
+        _commands(folder, described, clips),
         _settings(config),
         _log(folder),
         _footer(described, data),
@@ -70,10 +71,11 @@ def _head(
 ) -> str:
     size = config.get("size", "?")
     colour = "grey" if config.get("image_channels") == 1 else "colour"
-    about = [f"{data.get('images', 0):,} images"]
+    about = [f"{data.get('images', 0):,} {'examples' if config.get('frames') else 'images'}"]
     about += [f"{data['skipped']:,} unreadable ones left out"] if data.get("skipped") else []
     about += [f"split {data['split']}"] if data.get("split") else []
-    about.append(f"{size}×{size} {colour}")
+    frames = f"{config['frames']} frames of " if config.get("frames") else ""
+    about.append(f"{frames}{size}×{size} {colour}")
     # Pictures are drawn at the very end of training, the log is a few iterations behind.
     iterations = max(int(history.last("iteration")), last.iteration if last else 0)
     facts = {"Iterations": f"{iterations:,}"}
@@ -127,11 +129,14 @@ def _events(folder: RunFolder, history: History) -> str:
     return f'<h2>Events</h2><ul class="events">{"".join(items)}</ul>'
 
 
-def _pictures(folder: RunFolder, last: Snapshot | None, size: int, reading: Guide) -> str:
+def _pictures(
+    folder: RunFolder, last: Snapshot | None, size: int, reading: Guide, clips: bool
+) -> str:
     if last is None:
         return '<h2>Pictures</h2><p class="note">None yet: the first come with a checkpoint.</p>'
     fine, count = " fine" if size >= FINE else "", f"of-{len(last.panels)}"
     captions = {**CAPTIONS, "samples": reading.samples}
+    count += " clips" if clips else ""
     panels = "".join(
         f"<figure>{_image(picture, f'{name}, iteration {last.iteration}')}"
         f"<figcaption><b>{name.capitalize()}</b> {escape(captions[name])}</figcaption></figure>"
@@ -140,10 +145,19 @@ def _pictures(folder: RunFolder, last: Snapshot | None, size: int, reading: Guid
     earlier = "".join(_snapshot(snapshot) for snapshot in over_time(folder, size))
     return (
         f"<section><h2>Pictures at iteration {last.iteration:,}</h2>"
-        f'<div class="last {count}{fine}">{panels}</div><h2>Over time</h2>'
+        f'<div class="last {count}{fine}">{panels}</div>{_playing(folder)}<h2>Over time</h2>'
         f'<p class="note">{escape(reading.pictures)} All grids are in the folder grids.</p>'
         f'<div class="time {count}">{earlier}</div></section>'
     )
+
+
+def _playing(folder: RunFolder) -> str:
+    """The last clips as they move, if there are any."""
+    playing = moving(folder)
+    if playing is None:
+        return ""
+    note = "Playing: data, proposed and revised beside each other, a row for each clip."
+    return f"<figure>{_image(playing, 'clips')}<figcaption>{note}</figcaption></figure>"
 
 
 def _snapshot(snapshot: Snapshot) -> str:
@@ -165,9 +179,10 @@ def _image(picture: Picture, alt: str) -> str:
     )
 
 
-def _commands(folder: RunFolder, described: dict[str, Any]) -> str:
+def _commands(folder: RunFolder, described: dict[str, Any], clips: bool) -> str:
+    drawing = escape(sample_command(folder, clips))
     return (
-        f"<h2>Go on from here</h2><p>Draw samples:</p><pre>{escape(sample_command(folder))}</pre>"
+        f"<h2>Go on from here</h2><p>Draw samples:</p><pre>{drawing}</pre>"
         "<p>Train longer: raise <code>--max-time</code> or <code>--steps</code> in</p>"
         f"<pre>{escape(continue_command(described, folder))}</pre>"
     )

@@ -53,6 +53,7 @@ def energy_unit(config: dict[str, Any]) -> float:
     if method_of(config) == "descriptor":
         return 1.0
     pixels = int(config.get("image_channels") or 1) * int(config.get("size") or 1) ** 2
+    pixels *= int(config.get("frames") or 1)
     s = (config.get("langevin") or {}).get("s") or 1.0
     return float(pixels / s**2)
 
@@ -76,8 +77,12 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
     return shlex.join([*words, "--max-time", "30m"])
 
 
-def sample_command(folder: RunFolder) -> str:
-    """The command that draws samples."""
+def sample_command(folder: RunFolder, clips: bool = False) -> str:
+    """The command that draws samples: a grid of pictures, or a clip."""
+    if clips:
+        return shlex.join(
+            ["coopnets", "sample", str(folder.path), "--seconds", "10", "--out", "clip.mp4"]
+        )
     return shlex.join(["coopnets", "sample", str(folder.path), "-n", "64", "--out", "grid.png"])
 
 

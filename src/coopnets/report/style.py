@@ -44,6 +44,7 @@ img { display:block; width:100%; height:auto; border-radius:4px; }
 .last.fine { width:min(calc(100vw - 2.5rem),1640px); margin-left:50%; transform:translateX(-50%); }
 .last.of-2 { grid-template-columns:repeat(2,1fr); max-width:720px; }
 .last.of-2.fine { max-width:none; width:auto; margin-left:0; transform:none; }
+.last.clips { grid-template-columns:1fr; }
 .last figure:only-child { grid-column:1/-1; }
 .time { display:grid; grid-template-columns:repeat(2,1fr); gap:1.6rem 2rem; }
 .time.of-2 { grid-template-columns:repeat(4,1fr); gap:1.4rem 1.2rem; }
