@@ -40,7 +40,7 @@ def write_samples(batches: Iterable[Tensor], number: int, out: Path, first: int 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".npz":
-            _write_array(batches, number, out)
+            write_array(batches, number, out, "images")
         elif suffix:
             save_grid(grid(torch.cat(list(batches)), math.ceil(number**0.5)), out)
         else:
@@ -59,21 +59,35 @@ def _write_folder(batches: Iterable[Tensor], number: int, out: Path, first: int)
         to_image(image).save(file)
 
 
-def _write_array(batches: Iterable[Tensor], number: int, out: Path) -> None:
-    """Stream into the archive: numpy's own savez wants the whole array in memory."""
+def write_array(
+    batches: Iterable[Tensor], number: int, out: Path, name: str, **beside: np.generic
+) -> None:
+    """Stream into an .npz: numpy's own savez wants the whole array in memory.
+
+    Args:
+        batches: (B, ...) in [-1, 1], together ``number`` rows.
+        number: how many.
+        out: where to.
+        name: what the array, uint8 (number, ...), is called.
+        beside: numbers that stand beside it.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
     fresh = out.with_name(out.name + ".unfinished")
     try:
-        with (
-            zipfile.ZipFile(fresh, "w") as archive,
-            archive.open("images.npy", "w", force_zip64=True) as stream,
-        ):
-            for i, batch in enumerate(batches):
-                pixels = to_pixels(batch.cpu()).numpy()
-                if i == 0:
-                    shape = (number, *pixels.shape[1:])
-                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_2_0(stream, header)
-                stream.write(pixels.tobytes())
+        with zipfile.ZipFile(fresh, "w") as archive:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                for i, batch in enumerate(batches):
+                    pixels = to_pixels(batch.cpu()).numpy()
+                    if i == 0:
+                        shape = (number, *pixels.shape[1:])
+                        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                        np.lib.format.write_array_header_2_0(stream, header)
+                    stream.write(pixels.tobytes())
+            for key, value in beside.items():
+                with archive.open(f"{key}.npy", "w") as stream:
+                    np.lib.format.write_array(stream, np.asarray(value), allow_pickle=False)
         fresh.replace(out)
     finally:
         fresh.unlink(missing_ok=True)

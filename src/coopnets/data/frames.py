@@ -27,6 +27,12 @@ UNTIMED_SECONDS = 0.1
 MISCOUNT = 2
 """Frames that may be missing from a sound file: the counts in headers are often a little off."""
 
+ACCURATE = 4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
+"""How FFmpeg converts colours: bicubic, full chroma, exact rounding, the same on every processor.
+
+Flags of its libswscale. Its default way makes pictures darker by a level and smears their colours.
+"""
+
 Load = Callable[[], BinaryIO]
 
 
@@ -185,8 +191,8 @@ def _promised(container: Any, stream: Any) -> int:
 def _picture(frame: Any, stretch: float) -> Image.Image:
     """The frame in RGB, its pixels made square, turned as a camera's mark says."""
     width = max(1, round(frame.width * stretch))
-    image: Image.Image = frame.to_image(width=width, height=frame.height)
-    quarters = round(getattr(frame, "rotation", 0) / 90) % 4  # PyAV before 14 cannot tell
+    image: Image.Image = frame.to_image(width=width, interpolation=ACCURATE)
+    quarters = round(frame.rotation / 90) % 4
     if quarters == 0:
         return image
     turns = Image.Transpose
