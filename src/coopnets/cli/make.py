@@ -94,7 +94,7 @@ def sample(
     if clips:
         from coopnets.clipfiles import write_clips
 
-        write_clips(images, number, out, model.fps, first, loop=loop)
+        write_clips(images, number, out, model.fps, first)
     else:
         write_samples(images, number, out, first)
     told = {"out": str(out), "number": number, "source": chosen, "seed": seed,
