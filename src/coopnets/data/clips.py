@@ -242,7 +242,7 @@ def _read(reel: Reel, wanted: _Wanted, room: int, say: Callable[[str], None]) ->
 def _about_rate(own: float, asked: float | None, even: bool) -> list[str]:
     """What is worth saying of the rate of a clip, and of the one that was asked for."""
     if asked is None:
-        advice = f"--video.fps {own:.3g} would make it even"
+        advice = f"--fps {own:.3g} would make it even"
         return [] if even else [f"its frame rate varies around {own:.3g} a second: {advice}"]
     if asked > own * (1 + AGREE):
         return [f"has {own:.4g} frames a second, so at {asked:.4g} some are repeated"]
@@ -261,7 +261,7 @@ def _refuse_short(found: int, passed: _Passed, wanted: _Wanted) -> None:
     what = f"{found} frames"
     if found != len(passed.times):
         what += f" at {wanted.fps:g} a second ({len(passed.times)} as they come)"
-    fit = f": --video.frames {found} would fit" if found > 1 else ""
+    fit = f": --frames {found} would fit" if found > 1 else ""
     raise ValueError(f"{what}{damage}, {wanted.frames} wanted{fit}")
 
 
@@ -280,10 +280,10 @@ def _check(
 
 
 def _too_large(source: str | Path, width: int, height: int, windows: bool) -> str:
-    fewer = "no --video.windows" if windows else "fewer --video.frames"
+    fewer = "--no-windows" if windows else "fewer --frames"
     return (
         f"{source} has more than {LARGEST / 1e9:.0f} GB of pixels at {width}x{height}: choose "
-        f"{fewer}, a lower --size or --video.fps, or fewer clips with --limit"
+        f"{fewer}, a lower --size or --fps, or fewer clips with --limit"
     )
 
 
