@@ -108,13 +108,12 @@ def _write_moving(
         fps = kept
     fresh = out.with_name(out.name + ".unfinished")
     try:
-        with fresh.open("wb") as file:
-            if suffix == ".gif":
-                write_gif(frames, file, fps, loop)
-            elif suffix == ".webp":
-                write_webp(frames, file, fps, loop)
-            else:
-                write_video(frames, file, suffix, fps, say)
+        if suffix in CONTAINERS:
+            write_video(frames, fresh, suffix, fps, say)
+        else:
+            write = write_gif if suffix == ".gif" else write_webp
+            with fresh.open("wb") as file:
+                write(frames, file, fps, loop)
         fresh.replace(out)
     finally:
         fresh.unlink(missing_ok=True)
