@@ -213,6 +213,9 @@ class Config:
     windows: bool = False
     """Observed images are windows of this size at random places of pictures that are not resized
     (one picture is enough), instead of whole pictures resized to it."""
+    flip: bool = False
+    """Each observed image is mirrored, left to right, with probability 1/2: for few images of
+    things that have no handedness."""
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)

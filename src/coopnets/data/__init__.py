@@ -1,7 +1,7 @@
 """Pictures from a name, folder, zip, Parquet, array or the hub, as memory-mapped uint8."""
 
 from coopnets.data.images import ImageData, open_images
-from coopnets.data.order import batch_indices
+from coopnets.data.order import batch_indices, mirrored
 from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.data.windows import WindowData, open_windows
 
@@ -13,6 +13,7 @@ __all__ = [
     "Observed",
     "WindowData",
     "batch_indices",
+    "mirrored",
     "open_images",
     "open_windows",
     "to_pixels",
