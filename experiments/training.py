@@ -1,6 +1,7 @@
 """Trainings of the experiments, by the command that a reader would give."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,33 @@ def use_threads(count: int | None) -> None:
     torch.set_num_threads(count)
 
 
+def spoken(script: str, words: Sequence[str]) -> str:
+    """A command for the record; where data and results lie on one machine is left out."""
+    return shlex.join(["python", script, *(Path(w).name if "/" in w else w for w in words)])
+
+
+def called(argv: Sequence[str], what: str) -> None:
+    """A command of ``coopnets``, as from the command line, which is what its folders remember.
+
+    Args:
+        argv: the command's words.
+        what: what it does, for the message.
+
+    Raises:
+        CoopNetsError: it failed, and has said why.
+        KeyboardInterrupt: it was interrupted.
+    """
+    before, sys.argv = sys.argv, ["coopnets", *argv]
+    try:
+        code = coopnets(argv)
+    finally:
+        sys.argv = before
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise CoopNetsError(f"{what} failed, as said above")
+
+
 def trained(data: Path | str, run: Path, minutes: float, options: Sequence[str]) -> CoopNets:
     """A run of ``coopnets train``, from where it stands.
 
@@ -37,21 +65,13 @@ def trained(data: Path | str, run: Path, minutes: float, options: Sequence[str])
         options: further ones of the command.
 
     Raises:
-        CoopNetsError: the training failed; it has said why.
+        CoopNetsError: the training failed, and has said why.
         KeyboardInterrupt: it was interrupted, and is saved.
     """
-    argv = ["train", str(data), "--run", str(run), "--max-time", f"{60 * minutes:g}s", *options]
-    called, sys.argv = sys.argv, ["coopnets", *argv]  # which is what the run folder keeps
-    try:
-        code = coopnets(argv)
-    finally:
-        sys.argv = called
-    if code == 130:
-        raise KeyboardInterrupt
-    if code:
-        raise CoopNetsError(f"the training of {run} failed")
+    budget = ["--max-time", f"{60 * minutes:g}s"]
+    called(["train", str(data), "--run", str(run), *budget, *options], f"the training of {run}")
     log = RunFolder(run).log_file
     said = log.read_text().splitlines() if log.exists() else []
-    if said and "interrupted at" in said[-1]:
+    if said and said[-1].startswith("interrupted at"):
         raise KeyboardInterrupt
     return CoopNets.from_pretrained(run, "auto")

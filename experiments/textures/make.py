@@ -29,7 +29,7 @@ from experiments.textures.figures import draw_all, draw_texture
 from experiments.textures.layout import markdown, wins
 from experiments.textures.sources import find
 from experiments.textures.work import Plan, carry_out
-from experiments.training import use_threads
+from experiments.training import spoken, use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given, more = _parser().parse_known_args(argv)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return make(given, more, shlex.join(["python", "experiments/textures/make.py", *words]))
+        return make(given, more, spoken("experiments/textures/make.py", words))
     except CoopNetsError as error:
         print(f"textures: {error}", file=sys.stderr)
         return 1
@@ -58,7 +58,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     plan = Plan(
         out=given.out, minutes=given.minutes, options=("--preset", given.preset, *more),
         ps_iterations=given.ps_iterations, windows=given.windows, seed=given.seed,
-        extractor=open_extractor("efficientnet-lite0", device=device), say=_say,
+        extractor=open_extractor(given.features, device=device), say=_say,
     )  # fmt: skip
     rows: list[Result] = []
     with RunFolder(given.out).locked():
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--windows", type=int, default=500, help="random windows on each side of a distance")
     add("--ps-iterations", type=int, default=200,
         help="of Portilla and Simoncelli's synthesis, at most; 0 leaves it out")  # fmt: skip
+    add("--features", default="efficientnet-lite0", help="network that distances are measured in")
     add("--seed", type=int, default=0, help="of samples, noise and windows")
     add("--publish", type=Path, metavar="DIR",
         help="also draw figures without the originals that may not be shown")  # fmt: skip

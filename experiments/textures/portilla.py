@@ -62,7 +62,7 @@ def synthesise(
     """A picture as large as the original, with its statistics.
 
     Args:
-        original: uint8 (C, H, W), sides multiples of 16.
+        original: uint8 (C, H, W), sides multiples of 16 and at least 128.
         iterations: at most so many.
         seed: of the noise that it starts at.
         say: told how far it is.
@@ -78,7 +78,8 @@ def synthesise(
         warnings.simplefilter("ignore")  # that it has converged; and progress, in many lines
         metamer = po.Metamer(x, model, loss_function=model.loss)
         metamer.setup(_noise_like(x, seed), torch.optim.LBFGS, dict(LBFGS))
-    losses, done, converged = [float(model.loss(model(metamer.metamer), model(x)))], 0, False
+    start = metamer.metamer.detach()
+    losses, done, converged = [float(model.loss(model(start), model(x)))], 0, False
     while done < iterations and not converged:
         count = min(CHUNK, iterations - done)
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
