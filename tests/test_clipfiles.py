@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from coopnets.clipfiles import animation, contact_sheet, write_clips
+from coopnets.clipfiles import animation, write_clips
 from coopnets.data import ClipData, open_clips, to_unit
 from coopnets.errors import CoopNetsError
+from coopnets.pictures import contact_sheet
 
 VIDEOS = [".mp4", ".mkv", ".webm", ".avi"]
 
