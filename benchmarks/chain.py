@@ -16,7 +16,14 @@ from torch import Tensor
 from benchmarks import rivals
 from benchmarks.command import Options, command
 from benchmarks.limit import best_rate
-from benchmarks.networks import PlainDescriptor, convolution_flops, descriptor, distinct, images
+from benchmarks.networks import (
+    batches_of,
+    convolution_flops,
+    descriptor,
+    distinct,
+    images,
+    plain,
+)
 from benchmarks.result import Column, Result, Row, aim_holds
 from benchmarks.timing import Times, interleave
 from coopnets.config import Config
@@ -69,7 +76,7 @@ def run(options: ChainOptions) -> Result:
     rates = {p: best_rate(p, device, options.rounds(), options.quick) for p in precisions}
     rows = []
     for name, config in networks.items():
-        for batch in batches:
+        for batch in batches_of(config, batches):
             rows += measured(name, config, batch, precisions, options, device)
     for p in precisions:  # and once more: the clock may have risen since
         rates[p] = max(rates[p], best_rate(p, device, options.rounds(), options.quick))
@@ -102,8 +109,8 @@ def measured(
     config = replace(config, langevin=replace(config.langevin, tau=1.0))
     x = images(config, batch, device)
     f = descriptor(config, device)
-    plain = PlainDescriptor(config, f)
-    chains = {"naive": rivals.naive(plain, config.langevin)}
+    usual = plain(config, f)
+    chains = {"naive": rivals.naive(usual, config.langevin)}
     layouts = {}
     for p in precisions:
         layouts[p] = measure(replace(config, precision=p, chains=batch), device)  # type: ignore[arg-type]
@@ -111,7 +118,7 @@ def measured(
         arrange(mine, layouts[p])
         chains[f"ours {p}"] = rivals.ours(mine, config.langevin, p)
     if not options.without_torchebm and rivals.has_torchebm():
-        chains["torchebm"] = rivals.torchebm(plain, config.langevin)
+        chains["torchebm"] = rivals.torchebm(usual, config.langevin)
         arrange(f, layouts[precisions[0]])
         chains["torchebm_layers"] = rivals.torchebm(f, config.langevin)
     arithmetic = {f"ours {p}": p for p in precisions}
@@ -119,7 +126,7 @@ def measured(
     times = interleave(
         {who: _work(chain, x, steps) for who, chain in chains.items()}, options.rounds(), device
     )
-    flops = 2 * batch * convolution_flops(f, config.size)  # forwards, and the input gradient
+    flops = 2 * batch * convolution_flops(config, f)  # forwards, and the input gradient
     rows = []
     for p in precisions:
         row: Row = {

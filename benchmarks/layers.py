@@ -19,7 +19,7 @@ from benchmarks.limit import DTYPES
 from benchmarks.networks import convolutions, descriptor, distinct
 from benchmarks.result import Column, Result, Row
 from benchmarks.timing import interleave
-from coopnets.models import patches
+from coopnets.models import Descriptor, patches
 
 DIRECTIONS = ("up", "down", "weights")
 COLUMNS = [
@@ -88,6 +88,8 @@ def layers(presets: Sequence[str]) -> Iterator[Layer]:
     """The convolutions of presets' descriptors, uneven padding counted to the map."""
     for config in distinct(presets).values():
         f = descriptor(config, torch.device("cpu"))
+        if not isinstance(f, Descriptor):  # those of clips are no layers of pictures
+            continue
         for layer, (side, _), pads in convolutions(f, config.size):
             before, after = pads[0]
             yield Layer(

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from coopnets.config import Config
-from coopnets.models import Descriptor, Generator
+from benchmarks.clipnets import PlainClipDescriptor, clip_flops
+from coopnets.config import Config, image_shape
+from coopnets.models import AnyDescriptor, ClipDescriptor, Descriptor, Generator, new_descriptor
 from coopnets.models.layers import BatchNorm2d, Conv2d, ConvTranspose2d, activation
 from coopnets.presets import PRESETS, preset
 
-OWN = ("digits", "demo", "cifar", "scene", "face")
+OWN = ("digits", "demo", "cifar", "scene", "face", "texture", "dynamic-texture")
 """Our own presets; the rest are the authors'."""
+PIXELS = 100 * 64 * 64
+"""At most so many in a batch: what a hundred images of 64x64 have."""
 
 
 def distinct(names: Sequence[str]) -> dict[str, Config]:
@@ -26,11 +30,17 @@ def distinct(names: Sequence[str]) -> dict[str, Config]:
     groups: dict[tuple[object, ...], list[Config]] = {}
     for c in dict.fromkeys(chosen):
         shape = replace(c.descriptor, init_std=None, outputs=1, activation="relu", slope=0.0)
-        groups.setdefault((shape, c.size, c.image_channels), []).append(c)
+        groups.setdefault((shape, image_shape(c)), []).append(c)
     return {", ".join(c.preset for c in same): same[0] for same in groups.values()}
 
 
-def descriptor(config: Config, device: torch.device, seed: int = 0) -> Descriptor:
+def batches_of(config: Config, wanted: Sequence[int]) -> list[int]:
+    """Those of ``wanted`` that are of a size which is trained or sampled with."""
+    each = prod(image_shape(config)) // config.image_channels
+    return [batch for batch in wanted if batch * each <= PIXELS]
+
+
+def descriptor(config: Config, device: torch.device, seed: int = 0) -> AnyDescriptor:
     """A descriptor whose gradient balances the reference, as after training.
 
     Weights as a preset starts them have next to no gradient, and no error in it would be seen.
@@ -39,19 +49,31 @@ def descriptor(config: Config, device: torch.device, seed: int = 0) -> Descripto
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         settings = replace(config.descriptor, init_std=None)
-        f = Descriptor(settings, config.size, config.image_channels)
+        f = new_descriptor(replace(config, descriptor=settings))
     x = images(config, 4, torch.device("cpu"))
     (slope,) = torch.autograd.grad(f(x.requires_grad_()).sum(), x)
     wanted = float(x.detach().square().mean().sqrt()) / (config.langevin.s or 1.0) ** 2
     with torch.no_grad():
-        dense_top(f).weight.mul_(wanted / slope.square().mean().sqrt())
+        last_weight(f).mul_(wanted / slope.square().mean().sqrt())
     return f.to(device)
+
+
+def last_weight(f: nn.Module) -> nn.Parameter:
+    """The weight nearest to the output."""
+    return [p for p in f.parameters() if p.ndim > 1][-1]
+
+
+def plain(config: Config, f: AnyDescriptor) -> nn.Module:
+    """The same function as a descriptor's, in the layers that PyTorch users write."""
+    if isinstance(f, ClipDescriptor):
+        return PlainClipDescriptor(f, image_shape(config))
+    return PlainDescriptor(config, f)
 
 
 def images(config: Config, count: int, device: torch.device, seed: int = 1) -> Tensor:
     """Uniform noise in [-1, 1], (count, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, config.image_channels, config.size, config.size)
+    shape = (count, *image_shape(config))
     return (2 * torch.rand(shape, generator=generator) - 1).to(device)
 
 
@@ -80,26 +102,26 @@ class PlainDescriptor(nn.Module):
             plain.load_state_dict(layer.state_dict())
             layers += [plain, _not_in_place(activation(kind, slope))]
         self.features = nn.Sequential(*layers)
-        top = dense_top(f)
-        self.top = nn.Linear(top.in_features, top.out_features)
-        self.top.load_state_dict(top.state_dict())
-        self.to(top.weight.device)
+        self.top = nn.Sequential()
+        if isinstance(f.top, nn.Linear):
+            self.top = nn.Sequential(
+                nn.Flatten(), _same(nn.Linear(f.top.in_features, f.top.out_features), f.top)
+            )
+        elif f.top is not None:
+            self.top = nn.Sequential(
+                _same(nn.Conv2d(f.top.in_channels, f.top.out_channels, 1), f.top)
+            )
+        self.to(last_weight(f).device)
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each image: (B, C, H, W) to (B,)."""
-        outputs: Tensor = self.top(self.features(x).flatten(1))
-        return outputs.sum(1)
+        outputs: Tensor = self.top(self.features(x))
+        return outputs.flatten(1).sum(1)
 
 
-def dense_top(f: Descriptor) -> nn.Linear:
-    """The layer of K outputs.
-
-    Raises:
-        ValueError: there is none, as the descriptor is convolutional throughout.
-    """
-    if not isinstance(f.top, nn.Linear):
-        raise ValueError("the networks that are compared have a dense top")
-    return f.top
+def _same(made: nn.Module, layer: nn.Module) -> nn.Module:
+    made.load_state_dict(layer.state_dict())
+    return made
 
 
 def plain_generator(config: Config, g: Generator) -> nn.Module:
@@ -131,13 +153,15 @@ def plain_generator(config: Config, g: Generator) -> nn.Module:
     return nn.Sequential(*layers).to(next(g.parameters()).device)
 
 
-def convolution_flops(f: Descriptor, size: int) -> int:
+def convolution_flops(config: Config, f: AnyDescriptor) -> int:
     """Floating-point operations of one image's convolutions, a multiply-add being two.
 
     Taps on zeros beyond the border count, as they do for everybody's convolutions.
     """
+    if isinstance(f, ClipDescriptor):
+        return clip_flops(f, image_shape(config))
     total = 0
-    for layer, sides, _ in convolutions(f, size):
+    for layer, sides, _ in convolutions(f, config.size):
         rows, columns = (_output_side(layer, side) for side in sides)
         total += 2 * rows * columns * layer.weight.numel()
     return total

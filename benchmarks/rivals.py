@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from coopnets.config import LangevinConfig
 from coopnets.errors import CoopNetsError
 from coopnets.langevin import revise
-from coopnets.models import Descriptor, energy, evaluating, frozen
+from coopnets.models import AnyDescriptor, energy, evaluating, frozen
 
 Chain = Callable[[Tensor, int, torch.Generator], Tensor]
 """Takes images, the number of steps and the source of the noise to revised images."""
@@ -24,7 +24,7 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.2}
 squares). bf16 has 8 bits, and its gradient is off by several per cent."""
 
 
-def ours(f: Descriptor, c: LangevinConfig, precision: str = "fp32") -> Chain:
+def ours(f: AnyDescriptor, c: LangevinConfig, precision: str = "fp32") -> Chain:
     """The engine, as samples are drawn; bounds on the drift, which the others lack, left out."""
 
     def chain(x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
@@ -84,7 +84,7 @@ def torchebm(f: nn.Module, c: LangevinConfig) -> Chain:
 
     def chain(x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         # Our layers would compute weight gradients for whoever does not say that none is needed.
-        with frozen(f) if isinstance(f, Descriptor) else nullcontext():
+        with frozen(f) if isinstance(f, AnyDescriptor) else nullcontext():
             revised: Tensor = sampler.sample(x=x, n_steps=steps, generator=generator)
         return revised
 

@@ -9,13 +9,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.limit import best_rate
 from benchmarks.networks import (
     PlainDescriptor,
+    batches_of,
     convolution_flops,
     descriptor,
     distinct,
     images,
+    plain,
     plain_generator,
 )
 from benchmarks.timing import Rounds
+from coopnets.config import Config
 from coopnets.models import Descriptor, Generator
 from coopnets.presets import PRESETS, preset
 
@@ -24,13 +27,20 @@ NAMES = ["digits", "scene", "tf-pami-scene", "pt-cifar", "matlab-object"]
 """Even and odd padding, SAME and stated, kernels of 2 to 5."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+def settings(name: str) -> Config:
+    """Of a preset; smaller pictures and clips where the networks take any size."""
+    small = {"texture": {"size": 32}, "matlab-texture": {"size": 32},
+             "dynamic-texture": {"size": 16, "frames": 32}}  # fmt: skip
+    return replace(preset(name), **small.get(name, {}))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "texture", "matlab-texture", "dynamic-texture"])
 def test_the_plain_descriptor_is_ours(name: str) -> None:
-    config = preset(name)
+    config = settings(name)
     f, x = descriptor(config, CPU), images(config, 2, CPU)
-    plain = PlainDescriptor(config, f)
+    usual = plain(config, f)
     x.requires_grad_()
-    ours, theirs = f(x), plain(x)
+    ours, theirs = f(x), usual(x)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-2)
     (a,), (b,) = (torch.autograd.grad(y.sum(), x) for y in (ours, theirs))
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(b.abs().max()))
@@ -40,39 +50,45 @@ def test_the_plain_descriptor_is_ours(name: str) -> None:
 def test_the_plain_generator_is_ours(name: str) -> None:
     c = preset(name)
     g = Generator(replace(c.generator, init_std=0.05), c.size, c.image_channels)
-    plain, z = plain_generator(c, g), torch.randn(3, c.generator.latent)
-    torch.testing.assert_close(plain(z), g(z), rtol=1e-4, atol=1e-5)
+    usual, z = plain_generator(c, g), torch.randn(3, c.generator.latent)
+    torch.testing.assert_close(usual(z), g(z), rtol=1e-4, atol=1e-5)
 
 
 def test_the_plain_generator_of_odd_kernels_costs_the_same() -> None:
     c = preset("pt-cifar")
     g = Generator(c.generator, c.size, c.image_channels)
-    plain, z = plain_generator(c, g), torch.randn(2, c.generator.latent)
-    assert plain(z).shape == g(z).shape
-    sizes = [sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (g, plain)]
+    usual, z = plain_generator(c, g), torch.randn(2, c.generator.latent)
+    assert usual(z).shape == g(z).shape
+    sizes = [sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (g, usual)]
     assert sizes[0] == sizes[1]
+
+
+def test_batches_are_left_out_that_nobody_has() -> None:
+    assert batches_of(preset("scene"), (1, 16, 100)) == [1, 16, 100]
+    assert batches_of(preset("texture"), (1, 16, 100)) == [1, 16]
+    assert batches_of(preset("dynamic-texture"), (1, 16, 100)) == [1]
 
 
 def test_operations_by_hand() -> None:
     """28 to 14 to 7 to 4 a side, kernels of 4: 2 x positions x inputs x outputs x 16 each."""
     f = Descriptor(preset("digits").descriptor, 28, 1)
     by_hand = 2 * 16 * (14**2 * 1 * 64 + 7**2 * 64 * 128 + 4**2 * 128 * 256)
-    assert convolution_flops(f, 28) == by_hand
+    assert convolution_flops(preset("digits"), f) == by_hand
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "dynamic-texture"])
 def test_operations_by_pytorch(name: str) -> None:
     """The counter of PyTorch agrees, forwards and for the input gradient."""
-    config = preset(name)
+    config = settings(name)
     f = descriptor(config, CPU)
-    plain, x = PlainDescriptor(config, f), images(config, 2, CPU).requires_grad_()
-    for p in plain.parameters():
+    usual, x = plain(config, f), images(config, 2, CPU).requires_grad_()
+    for p in usual.parameters():
         p.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
-        h = plain.features(x)
+        h = usual.features(x) if isinstance(usual, PlainDescriptor) else usual(x)
         forwards = counter.get_total_flops()
         h.sum().backward()
-    assert forwards == 2 * convolution_flops(f, config.size)
+    assert forwards == 2 * convolution_flops(config, f)
     assert counter.get_total_flops() == 2 * forwards
 
 
@@ -90,7 +106,7 @@ def test_the_gradient_balances_the_reference(name: str) -> None:
 
 def test_networks_are_measured_once() -> None:
     own = distinct(["own"])
-    assert list(own) == ["digits", "demo", "cifar", "scene, face"]
+    assert list(own) == ["digits", "demo", "cifar", "scene, face", "texture", "dynamic-texture"]
     everything = distinct(["all", "digits"])
     assert sorted(name for names in everything for name in names.split(", ")) == sorted(PRESETS)
     assert "digits, tf-pami-mnist" in everything

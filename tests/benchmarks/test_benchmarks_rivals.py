@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import chain, iteration, rivals
-from benchmarks.networks import PlainDescriptor, descriptor, images
+from benchmarks.networks import PlainDescriptor, descriptor, images, last_weight
 from benchmarks.port import Port
 from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
@@ -106,11 +106,11 @@ def test_the_naive_loop_does_sum_up_weight_gradients() -> None:
     plain = PlainDescriptor(CONFIG, descriptor(CONFIG, CPU))
     x, generator = images(CONFIG, 2, CPU), torch.Generator()
     rivals.naive(plain, CONFIG.langevin)(x, 1, generator)
-    once = plain.top.weight.grad
+    once = last_weight(plain).grad
     assert once is not None
     size = float(once.abs().sum())
     rivals.naive(plain, CONFIG.langevin)(x, 3, generator)
-    assert float(plain.top.weight.grad.abs().sum()) > 2 * size > 0
+    assert float(last_weight(plain).grad.abs().sum()) > 2 * size > 0
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_the_ports_iteration_learns_as_ours(learners: tuple[Cooperation, Port]) 
 def test_another_gradient_of_the_port_is_caught(learners: tuple[Cooperation, Port]) -> None:
     learner, port = learners
     with torch.no_grad():
-        port.f.top.weight.mul_(1.01)
+        last_weight(port.f).mul_(1.01)
     x = images(learner.config, 4, CPU)
     with pytest.raises(CoopNetsError, match="so nothing was timed"):
         iteration.assert_same({"ours fp32": learner}, port, x)
