@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from coopnets.data.frames import ACCURATE, pyav
+from coopnets.data.frames import pyav
 from coopnets.errors import CoopNetsError
 
 Pixels = np.ndarray
@@ -40,9 +40,9 @@ LARGEST_SIDE = 16_383
 """Of a WebP; other formats go little further."""
 PALETTE_PIXELS = 2**15
 """Pixels that the colours of a GIF are chosen by."""
-DITHER = 8.0
-"""Levels between the lowest and the highest threshold of a GIF's pattern."""
-
+STRENGTH = 2.0
+"""Range of a GIF's pattern over the mean error of its palette. On clips of fire, a flag and lights
+colours come out right on average from here on, and more only adds grain."""
 LOOKUP_SHIFT = 1.5
 """Pillow takes the colour nearest to the lower corner of a cell of 4 levels a side."""
 
@@ -106,7 +106,8 @@ def write_gif(frames: Iterable[Pixels], file: BinaryIO, fps: float, loop: bool) 
     let it flicker. Grey frames and those of at most 256 colours are exact.
 
     A GIF counts hundredths of a second: each frame ends at the hundredth nearest to its time, so
-    that the clip as a whole keeps its speed.
+    that the clip as a whole keeps its speed. A frame that equals the one before is not stored:
+    that one is shown longer, as in a WebP.
 
     Args:
         frames: of one size.
@@ -174,7 +175,7 @@ def _yuv(av: ModuleType, frame: Pixels, padding: tuple[int, int]) -> Any:
     full = np.pad(frame, ((0, rows), (0, columns), (0, 0)), "edge")
     rgb = np.ascontiguousarray(np.broadcast_to(full, (*full.shape[:2], 3)))
     return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
-        format="yuv420p", interpolation=ACCURATE, dst_colorspace="ITU601"
+        format="yuv420p", dst_colorspace="ITU601"
     )
 
 
@@ -186,11 +187,18 @@ def _in_few_colours(clip: np.ndarray) -> list[Image.Image]:
         return _exactly(clip, np.array([colour for _, colour in found], np.uint8))
     pixels = clip.reshape(-1, 3)
     chosen = np.linspace(0, len(pixels) - 1, min(len(pixels), PALETTE_PIXELS)).astype(int)
-    palette = Image.fromarray(np.ascontiguousarray(pixels[chosen])[None]).quantize(256, kmeans=1)
-    pattern = _pattern(height, width) + LOOKUP_SHIFT
-    shifted = (np.clip(np.rint(frame + pattern), 0, 255).astype(np.uint8) for frame in clip)
-    plain = Image.Dither.NONE
-    return [Image.fromarray(frame).quantize(palette=palette, dither=plain) for frame in shifted]
+    sample = np.ascontiguousarray(pixels[chosen])[None]
+    palette = Image.fromarray(sample).quantize(256, kmeans=1)
+    plain = np.asarray(_nearest(sample, palette, np.zeros((1, 1, 1))).convert("RGB"))
+    error = np.abs(plain.astype(float) - sample).mean()
+    pattern = STRENGTH * error * _pattern(height, width)
+    return [_nearest(frame, palette, pattern) for frame in clip]
+
+
+def _nearest(pixels: Pixels, palette: Image.Image, pattern: np.ndarray) -> Image.Image:
+    """The nearest colours of a palette to pixels that a pattern is added to."""
+    shifted = np.clip(np.rint(pixels + pattern + LOOKUP_SHIFT), 0, 255).astype(np.uint8)
+    return Image.fromarray(shifted).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _exactly(clip: np.ndarray, colours: np.ndarray) -> list[Image.Image]:
@@ -205,12 +213,12 @@ def _exactly(clip: np.ndarray, colours: np.ndarray) -> list[Image.Image]:
 
 
 def _pattern(height: int, width: int) -> np.ndarray:
-    """Thresholds of Bayer's 8 x 8 matrix, (H, W, 1), around 0."""
+    """Thresholds of Bayer's 8 x 8 matrix, (H, W, 1), in (-1/2, 1/2)."""
     matrix = np.zeros((1, 1))
     for _ in range(3):
         matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
     tiles = np.tile((matrix + 0.5) / 64 - 0.5, (-(-height // 8), -(-width // 8)))
-    return DITHER * tiles[:height, :width, None]
+    return tiles[:height, :width, None]
 
 
 def _check_side(frame: Pixels) -> None:

@@ -67,7 +67,7 @@ def test_fingerprint_tells_pixels_and_examples_apart(tmp_path: Path, opened: Ope
     assert first == again
     others = [
         opened(there, windows=True).fingerprint,
-        opened(there, frames=7).fingerprint,
+        opened(there, windows=True, frames=7).fingerprint,
         opened(save_animation(tmp_path / "d.gif", [9, *LEVELS[1:]])).fingerprint,
     ]
     assert len({first, *others}) == 4
@@ -345,6 +345,17 @@ def cut_gif(folder: Path) -> Path:
     whole = save_animation(folder / "a.gif").read_bytes()
     (folder / "a.gif").write_bytes(whole[: len(whole) * 2 // 3])
     return folder / "a.gif"
+
+
+def test_a_gif_that_ends_between_two_frames(tmp_path: Path, opened: Open, said: list[str]) -> None:
+    file = save_animation(tmp_path / "a.gif")
+    whole = file.read_bytes()
+    file.write_bytes(whole + bytes(9))  # some programs leave zeros at the end
+    opened(file, windows=True, strict=True)
+    assert len(said) == 1
+    file.write_bytes(whole[:-1])
+    assert levels_of(opened(file, windows=True).clips[0]) == LEVELS
+    assert "breaks off after 40 frames" in said[1]
 
 
 def cut_png(folder: Path) -> Path:

@@ -39,7 +39,7 @@ class ClipData:
             ``frames`` frames are the only one, as in the authors' experiments.
         fps: Frames a second, of the first clip.
         skipped: (name, reason) of clips that cannot be used.
-        fingerprint: Hash of the pixels and of what counts as an example.
+        fingerprint: Hash of the pixels and of ``frames``.
     """
 
     source: str
@@ -134,7 +134,7 @@ def open_clips(
     pixels = tuple(clip.pixels for clip in clips)
     data = ClipData(
         str(source), split, pixels, frames, windows, clips[0].fps, tuple(skipped),
-        _digest(pixels, frames, windows),
+        _digest(pixels, frames),
     )  # fmt: skip
     say(_summary(data, clips))
     return data
@@ -193,8 +193,8 @@ def _none_usable(source: str, skipped: list[tuple[str, str]]) -> str:
     return f"none of the {len(skipped)} clips in {source} can be used; {name}: {why}"
 
 
-def _digest(clips: tuple[np.ndarray, ...], frames: int, windows: bool) -> str:
-    digest = hashlib.blake2b(repr((frames, windows)).encode(), digest_size=16)
+def _digest(clips: tuple[np.ndarray, ...], frames: int) -> str:
+    digest = hashlib.blake2b(repr(frames).encode(), digest_size=16)
     for clip in clips:
         digest.update(repr(clip.shape).encode())
         digest.update(clip.tobytes())
