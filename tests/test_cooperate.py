@@ -70,8 +70,8 @@ def test_iterations_are_the_algorithm_by_hand(step_scale: float, norm: str) -> N
     for t in range(3):
         draws = Draws((c.seed, t, 0), torch.device("cpu"), 0, 1)
         z = draws.normal(6, 6)
-        with torch.no_grad():
-            x_hat = g(z)
+        decoded = g(z)
+        x_hat = decoded.detach()
         x_tilde = x_hat.clone()
         for _ in range(c.langevin.steps):
             point = x_tilde.clone().requires_grad_()
@@ -82,7 +82,7 @@ def test_iterations_are_the_algorithm_by_hand(step_scale: float, norm: str) -> N
         (f(x_tilde).sum() / 6 - f(observed(t)).sum() / 8).backward()
         adams[0].step()
         adams[1].zero_grad()
-        ((x_tilde - g(z)).square().sum() / 6 / (2 * c.sigma**2)).backward()
+        ((x_tilde - decoded).square().sum() / 6 / (2 * c.sigma**2)).backward()
         adams[1].step()
 
         made = learner.iterate(observed(t), t)
@@ -128,9 +128,11 @@ def test_generator_loss_is_summed_over_pixels_and_averaged_over_chains() -> None
     per_chain = [
         ((v - learner.g(z[i : i + 1])[0]) ** 2).sum() / (2 * 0.5**2) for i, v in enumerate(x_tilde)
     ]
-    loss = learner.generator_loss(z, x_tilde)
+    loss = learner.generator_loss(learner.decode(z), x_tilde)
     torch.testing.assert_close(loss, torch.stack(per_chain).mean())
-    doubled = learner.generator_loss(torch.cat([z, z]), torch.cat([x_tilde, x_tilde]))
+    doubled = learner.generator_loss(
+        learner.decode(torch.cat([z, z])), torch.cat([x_tilde, x_tilde])
+    )
     torch.testing.assert_close(doubled, loss)
 
 
@@ -178,7 +180,7 @@ def test_each_network_moves_only_in_its_own_step() -> None:
     before = weights(learner)
     learner.step("descriptor", learner.descriptor_loss(observed(), x_tilde)[0], 0)
     middle = weights(learner)
-    learner.step("generator", learner.generator_loss(z, x_tilde), 0)
+    learner.step("generator", learner.generator_loss(learner.decode(z), x_tilde), 0)
     after = weights(learner)
     moved = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in
              ((before, middle), (middle, after))]  # fmt: skip
@@ -212,11 +214,17 @@ def test_inferred_z_teaches_the_generator(monkeypatch: pytest.MonkeyPatch) -> No
         given.update(g=g, x=x, z=z, training=learner.g.training, **settings)
         return z + 1
 
-    def loss(z: Tensor, x_tilde: Tensor) -> Tensor:
-        given.update(taught=z, target=x_tilde)
-        return Cooperation.generator_loss(learner, z, x_tilde)
+    def decode(z: Tensor) -> Tensor:
+        given.update(taught=z, decoded=Cooperation.decode(learner, z))
+        return given["decoded"]
+
+    def loss(decoded: Tensor, x_tilde: Tensor) -> Tensor:
+        assert decoded is given["decoded"]
+        given["target"] = x_tilde
+        return Cooperation.generator_loss(learner, decoded, x_tilde)
 
     monkeypatch.setattr(cooperate, "infer", infer)
+    monkeypatch.setattr(learner, "decode", decode)
     monkeypatch.setattr(learner, "generator_loss", loss)
     made = learner.iterate(observed(), 0)
     assert given["x"] is made.x_tilde and given["target"] is made.x_tilde

@@ -1,6 +1,6 @@
 import torch
 
-from coopnets.interpolate import linear, sphere
+from coopnets.interpolate import linear, plane, sphere
 
 
 def test_line_has_exact_ends_and_even_steps() -> None:
@@ -32,3 +32,14 @@ def test_sphere_of_equal_vectors_is_no_constant() -> None:
     one = torch.randn(1, 5)
     grid = sphere(one.expand(4, 5), 3)
     torch.testing.assert_close(grid[1, 1], 2 * one[0])
+
+
+def test_plane_has_equally_likely_cells() -> None:
+    """The prior's distribution function takes the map to the middles of equal cells."""
+    grid = plane(5)
+    assert grid.shape == (5, 5, 2)
+    shares = torch.distributions.Normal(0.0, 1.0).cdf(grid)
+    middles = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])
+    torch.testing.assert_close(shares[..., 0], middles.expand(5, 5), rtol=0, atol=1e-6)
+    upward = middles.flip(0)[:, None].expand(5, 5)
+    torch.testing.assert_close(shares[..., 1], upward, rtol=0, atol=1e-6)

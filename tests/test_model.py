@@ -14,13 +14,27 @@ from coopnets import CoopNets, checkpoint, pretrained
 from coopnets import model as model_module
 from coopnets.config import to_dict
 from coopnets.errors import RunError
+from coopnets.models import Descriptor, Generator
 from coopnets.pretrained import WEIGHTS
 from coopnets.runfolder import RunFolder
+from small import tiny
 
 
 @pytest.fixture
 def export(model: CoopNets, tmp_path: Path) -> Path:
     return model.save_pretrained(tmp_path / "export")
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A pair with a latent plane, untrained."""
+    torch.manual_seed(0)
+    config = tiny(generator={"latent": 2, "init_std": 0.3}, langevin={"s": None})
+    weights = {
+        "descriptor": Descriptor(config.descriptor, 8, 1).state_dict(),
+        "generator": Generator(config.generator, 8, 1).state_dict(),
+    }
+    return CoopNets(config, weights).save_pretrained(tmp_path / "flat")
 
 
 def test_round_trip_gives_identical_samples(model: CoopNets, export: Path) -> None:
@@ -77,6 +91,26 @@ def test_sphere_has_samples_at_its_corners(model: CoopNets) -> None:
     ends = model.generate(8, seed=9).view(2, 4, 1, 8, 8)
     corners = torch.stack([grids[:, 0, 0], grids[:, 0, -1], grids[:, -1, 0], grids[:, -1, -1]], 1)
     torch.testing.assert_close(corners, ends, rtol=0, atol=1e-5)
+
+
+def test_plane_shows_what_the_generator_makes_of_it(flat: Path) -> None:
+    model = CoopNets.from_pretrained(flat)
+    map_ = model.interpolate(kind="plane", points=3)
+    assert map_.shape == (1, 3, 3, 1, 8, 8)
+    middle = model.generator(torch.zeros(1, 2))
+    torch.testing.assert_close(map_[0, 1, 1], middle[0], rtol=0, atol=1e-6)
+    right = model.generator(torch.tensor([[0.9674216, 0.0]]))  # the quantile of 5/6
+    torch.testing.assert_close(map_[0, 1, 2], right[0], rtol=0, atol=1e-5)
+    revised = model.interpolate(kind="plane", points=3, langevin_steps=2)
+    moved = (revised - map_).flatten(3)
+    # Without reference, and with a descriptor that has learnt nothing, all that moves is noise.
+    assert (moved - moved[:, :1, :1]).square().mean() < 0.1 * moved.square().mean()
+    assert moved.square().mean().sqrt() > 0.5 * 2**0.5 * model.config.langevin.delta
+
+
+def test_plane_of_other_latent_vectors_is_refused(model: CoopNets) -> None:
+    with pytest.raises(RunError, match="this model has 6:"):
+        model.interpolate(kind="plane")
 
 
 def test_noise_is_common_along_a_path(export: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from coopnets.config import Config, from_dict, to_dict
+from coopnets.config import Config, from_dict, image_shape, to_dict
 from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
 from coopnets.presets import ABOUT, PRESETS, preset
@@ -21,7 +21,7 @@ def test_preset_builds_and_learns(name: str) -> None:
     )  # fmt: skip
     learner = Cooperation(config, Processes())
     before = {k: snapshot(v.state_dict()) for k, v in learner.networks.items()}
-    images = torch.rand(2, config.image_channels, config.size, config.size) * 2 - 1
+    images = torch.rand(2, *image_shape(config)) * 2 - 1
     made = learner.iterate(images, 0)
     assert made.x_tilde.shape == images.shape
     assert all(math.isfinite(v) for v in made.metrics.values())

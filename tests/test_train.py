@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from coopnets import checkpoint
 from coopnets.cooperate import Cooperation, Iteration
-from coopnets.data import ImageData, batch_indices
+from coopnets.data import ImageData, batch_indices, mirrored
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import restore, state_numbers, state_tensors
@@ -245,6 +246,27 @@ def test_batches_follow_the_order_of_the_data(runs: Runs, images: ImageData) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_mirrors_come_back_after_a_resumption(runs: Runs, images: ImageData) -> None:
+    """Images are mirrored, each as the order says, and a resumed run sees the same ones."""
+    seen: dict[int, Tensor] = {}
+
+    class Watching(Scripted):
+        def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
+            seen[t] = x.clone()
+            return super().iterate(x, t, attempt)
+
+    for steps in (5, 12):
+        learner = Watching()
+        learner.config = replace(CONFIG, flip=True)
+        runs(learner, steps=steps)
+    assert sorted(seen) == list(range(12))
+    for t, x in seen.items():
+        plain = images.batch(batch_indices(len(images), CONFIG.batch_size, t, CONFIG.seed))
+        turned = mirrored(CONFIG.batch_size, t, CONFIG.seed)
+        assert torch.equal(x[turned], plain[turned].flip(3))
+        assert torch.equal(x[~turned], plain[~turned])
+
+
 def test_interruption_is_told_to_the_caller(runs: Runs, number: int) -> None:
     def ask(t: int, _: int) -> None:
         if t == 4:

@@ -39,6 +39,7 @@ def write_clips(
     fps: float,
     first: int = 0,
     loop: bool = True,
+    columns: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Write batches (B, C, T, H, W) in [-1, 1] to ``out``, by its suffix.
@@ -57,6 +58,7 @@ def write_clips(
             show at its speed.
         first: number of the first clip, which names its folder.
         loop: whether GIF and WebP repeat for ever or play once; of the others players decide.
+        columns: clips beside each other in a moving picture; by default as many as below.
         say: told in a line where the file is not quite what was asked.
 
     Raises:
@@ -77,27 +79,11 @@ def write_clips(
         if suffix == ".npz":
             write_array(batches, number, out, "clips", fps=np.float64(fps))
         elif suffix:
-            _write_moving(_side_by_side(batches, number), out, fps, loop, say)
+            _write_moving(_side_by_side(batches, number, columns), out, fps, loop, say)
         else:
             _write_folders(batches, number, out, first)
     except OSError as error:
         raise CoopNetsError(f"cannot write {out}: {error.strerror or error}") from error
-
-
-def contact_sheet(x: Tensor, columns: int = 8) -> Tensor:
-    """A row of evenly spaced frames for each clip, from its first to its last.
-
-    Args:
-        x: clips (N, C, T, H, W) in [-1, 1].
-        columns: frames in a row, or T if that is less.
-
-    Returns:
-        One uint8 picture (C, H', W').
-    """
-    columns = min(columns, x.shape[2])
-    chosen = torch.linspace(0, x.shape[2] - 1, columns).round().long()
-    frames = x[:, :, chosen.to(x.device)].transpose(1, 2).flatten(0, 1)
-    return grid(frames, columns)
 
 
 def animation(x: Tensor, fps: float, columns: int) -> bytes:
@@ -122,19 +108,18 @@ def _write_moving(
         fps = kept
     fresh = out.with_name(out.name + ".unfinished")
     try:
-        with fresh.open("wb") as file:
-            if suffix == ".gif":
-                write_gif(frames, file, fps, loop)
-            elif suffix == ".webp":
-                write_webp(frames, file, fps, loop)
-            else:
-                write_video(frames, file, suffix, fps, say)
+        if suffix in CONTAINERS:
+            write_video(frames, fresh, suffix, fps, say)
+        else:
+            write = write_gif if suffix == ".gif" else write_webp
+            with fresh.open("wb") as file:
+                write(frames, file, fps, loop)
         fresh.replace(out)
     finally:
         fresh.unlink(missing_ok=True)
 
 
-def _side_by_side(batches: Iterable[Tensor], number: int) -> Iterator[Pixels]:
+def _side_by_side(batches: Iterable[Tensor], number: int, columns: int | None) -> Iterator[Pixels]:
     """The frames of all clips together."""
     clips: list[Tensor] = []
     for batch in batches:
@@ -144,7 +129,7 @@ def _side_by_side(batches: Iterable[Tensor], number: int) -> Iterator[Pixels]:
                 f"{number} clips side by side take {size / 1e9:.1f} GB: choose a folder or .npz, "
                 "or fewer"
             )
-    yield from _frames(torch.cat(clips), math.ceil(number**0.5))
+    yield from _frames(torch.cat(clips), columns or math.ceil(number**0.5))
 
 
 def _frames(clips: Tensor, columns: int) -> Iterator[Pixels]:

@@ -226,6 +226,9 @@ class Config:
     """Observed images are windows of this size at random places of pictures that are not resized
     (one picture is enough), instead of whole pictures resized to it. Of clips: ``frames`` frames
     from a random one on, instead of the first."""
+    flip: bool = False
+    """Each observed image is mirrored, left to right, with probability 1/2: for few images of
+    things that have no handedness."""
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)

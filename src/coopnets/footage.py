@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -37,7 +38,7 @@ GIF_FPS, WEBP_FPS = 50.0, 90.0
 """Viewers slow down whatever is faster than these, to a tenth of a second a frame."""
 LARGEST_SIDE = 16_383
 """Of a WebP; other formats go little further."""
-PALETTE_PIXELS = 2**17
+PALETTE_PIXELS = 2**15
 """Pixels that the colours of a GIF are chosen by."""
 DITHER = 8.0
 """Levels between the lowest and the highest threshold of a GIF's pattern."""
@@ -47,13 +48,13 @@ LOOKUP_SHIFT = 1.5
 
 
 def write_video(
-    frames: Iterable[Pixels], file: BinaryIO, suffix: str, fps: float, say: Callable[[str], None]
+    frames: Iterable[Pixels], file: Path, suffix: str, fps: float, say: Callable[[str], None]
 ) -> None:
     """Encode frames as they come, in YUV 4:2:0, which every player shows.
 
     Args:
         frames: of one size; at least one.
-        file: open for writing, seekable.
+        file: where to, whatever its name.
         suffix: one of ``CONTAINERS``.
         fps: frames a second.
         say: told if a row or a column had to be added.
@@ -82,7 +83,8 @@ def write_video(
             f"{'row and column' if rows and columns else 'row' if rows else 'column'}"
         )
     try:
-        with av.open(file, "w", format=container_format) as container:
+        # As an absolute path, which FFmpeg never takes for an address.
+        with av.open(str(file.resolve()), "w", format=container_format) as container:
             rate = Fraction(fps).limit_denominator(1001)
             stream = container.add_stream(encoder, rate=rate, options=ENCODING[encoder] | COLOURS)
             stream.height, stream.width = height + rows, width + columns

@@ -1,4 +1,4 @@
-"""Paths between latent vectors."""
+"""Paths between latent vectors, and a map of a latent plane."""
 
 import math
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Kind = Literal["linear", "sphere"]
+Kind = Literal["linear", "sphere", "plane"]
 
 
 def linear(left: Tensor, right: Tensor, points: int) -> Tensor:
@@ -41,3 +41,23 @@ def sphere(corners: Tensor, points: int) -> Tensor:
     ends = torch.stack([angle.cos(), angle.sin()])
     weights = torch.einsum("pa,qb->pqab", ends, ends).reshape(4, points, points)
     return torch.einsum("kab,kd->abd", weights, corners)
+
+
+def plane(points: int, device: torch.device | str = "cpu") -> Tensor:
+    """A map of the latent plane: two latent numbers over quantiles of their prior N(0, 1).
+
+    The cells of the map are equally likely, so that it shows what samples are like, and in what
+    proportion.
+
+    Args:
+        points: cells along each axis, at least 1.
+        device: where the result is.
+
+    Returns:
+        (points, points, 2): the first number grows from left to right, the second from the bottom
+        row to the top one.
+    """
+    shares = (torch.arange(points, device=device, dtype=torch.float64) + 0.5) / points
+    quantiles = torch.special.ndtri(shares).float()
+    up, right = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    return torch.stack([right, up], -1)

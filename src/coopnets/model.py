@@ -1,6 +1,7 @@
 """Trained networks, to sample from, to save and to share."""
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from coopnets.chance import per_sample
 from coopnets.clipcanvas import ClipCanvas, clips_that_fit, loop_unit, nearest_loop, plan_clip
 from coopnets.config import SAMPLED_BY, Config, Precision, image_shape, to_dict
 from coopnets.errors import CoopNetsError, RunError
-from coopnets.interpolate import Kind, linear, sphere
+from coopnets.interpolate import Kind, linear, plane, sphere
 from coopnets.layout import arrange
 from coopnets.models import (
     AnyDescriptor,
@@ -201,32 +202,45 @@ class CoopNets:
         seed: int = 0,
         langevin_steps: int = 0,
     ) -> Tensor:
-        """Images along paths between latent vectors.
+        """Images along paths between latent vectors, or over the latent plane.
 
         Args:
-            kind: ``linear`` between pairs, or the four-corner ``sphere``.
-            pairs: number of paths (linear) or grids (sphere).
+            kind: ``linear`` between pairs, the four-corner ``sphere``, or ``plane``: all values of
+                a latent vector of two numbers.
+            pairs: number of paths (linear) or grids (sphere); there is one plane.
             points: images on a path, or on a side of a grid; at least 2.
-            seed: names the latent vectors.
+            seed: names the latent vectors, and the noise of the revision.
             langevin_steps: steps of revision by the descriptor, with common noise along a path.
 
         Returns:
-            (pairs, points, C, H, W), or (pairs, points, points, C, H, W) for the sphere.
+            (pairs, points, C, H, W), or (pairs, points, points, C, H, W) for the sphere and, with
+            one in the place of pairs, the plane.
 
         Raises:
-            RunError: there is no generator, or steps are asked for without a descriptor.
+            RunError: there is no generator, steps are asked for without a descriptor, or a plane
+                of latent vectors that have not two numbers.
         """
         self._network("generator")
-        ends = {"linear": 2, "sphere": 4}[kind]
         shape = self.generator.latent_shape
-        streams = per_sample(seed, 0, ends * pairs)
-        z = latents(streams, shape, self.device).view(pairs, ends, -1)
-        if kind == "linear":
-            paths = linear(z[:, 0], z[:, 1], points)
+        if kind == "plane":
+            if shape != (2,):
+                raise RunError(
+                    "a map of the latent plane needs two latent numbers, and this model has "
+                    f"{math.prod(shape)}: train with --preset matlab-object, or with "
+                    "--generator.latent 2"
+                )
+            paths, streams = plane(points, self.device)[None], per_sample(seed, 0, 1)
         else:
-            paths = torch.stack([sphere(corners, points) for corners in z])
+            ends = {"linear": 2, "sphere": 4}[kind]
+            streams = per_sample(seed, 0, ends * pairs)
+            z = latents(streams, shape, self.device).view(pairs, ends, -1)
+            streams = streams[::ends]
+            if kind == "linear":
+                paths = linear(z[:, 0], z[:, 1], points)
+            else:
+                paths = torch.stack([sphere(corners, points) for corners in z])
         shown = []
-        for path, stream in zip(paths.flatten(1, -2), streams[::ends], strict=True):
+        for path, stream in zip(paths.flatten(1, -2), streams, strict=True):
             x = propose(self.generator, path.view(-1, *shape), self.precision)
             noise = _common(stream, self.device)
             shown.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)

@@ -30,7 +30,7 @@ def contact_sheet(x: Tensor, columns: int = 8) -> Tensor:
     """
     count = min(columns, x.shape[2])
     chosen = torch.linspace(0, x.shape[2] - 1, count).round().long()
-    frames = x[:, :, chosen].transpose(1, 2).flatten(0, 1)
+    frames = x[:, :, chosen.to(x.device)].transpose(1, 2).flatten(0, 1)
     return grid(frames, count)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from coopnets import checkpoint
-from coopnets.data import ClipData, Observed, batch_indices
+from coopnets.data import ClipData, Observed, batch_indices, mirrored
 from coopnets.errors import DivergenceError, RunError
 from coopnets.guard import Diverged
 from coopnets.learner import Learner, restore, state_numbers, state_tensors
@@ -116,7 +116,7 @@ def train(
 
 def _iterate(learner: Learner, data: Observed, progress: Progress, began: float) -> None:
     t = progress.iteration
-    x = data.batch(_mine(learner, len(data), t)).to(learner.processes.device)
+    x = _observed(learner, data, t).to(learner.processes.device)
     metrics = learner.iterate(x, t, progress.attempt).metrics
     elapsed = time.perf_counter() - began
     progress.iteration += 1
@@ -126,16 +126,18 @@ def _iterate(learner: Learner, data: Observed, progress: Progress, began: float)
         progress.tries = 0
 
 
-def _mine(learner: Learner, count: int, t: int) -> Tensor:
+def _observed(learner: Learner, data: Observed, t: int) -> Tensor:
     """This process' images of iteration t: its part of each of the batches."""
-    batch, seed = learner.config.batch_size, learner.config.seed
-    batches = learner.images // batch
-    return torch.cat(
-        [
-            learner.processes.mine(batch_indices(count, batch, t * batches + i, seed))
-            for i in range(batches)
-        ]
+    c, mine = learner.config, learner.processes.mine
+    batches = learner.images // c.batch_size
+    numbers = range(t * batches, (t + 1) * batches)
+    x = data.batch(
+        torch.cat([mine(batch_indices(len(data), c.batch_size, i, c.seed)) for i in numbers])
     )
+    if not c.flip:
+        return x
+    turned = torch.cat([mine(mirrored(c.batch_size, i, c.seed)) for i in numbers])
+    return torch.where(turned.view(-1, *(1,) * (x.ndim - 1)), x.flip(-1), x)
 
 
 def _spent(progress: Progress, budget: Budget) -> bool:

@@ -90,6 +90,11 @@ def _validate_map(config: Config) -> None:
 
 def _validate_method(config: Config) -> None:
     """What only one of the methods has to fear."""
+    if config.method == "generator" and config.flip:
+        raise CoopNetsError(
+            "the method generator keeps a latent vector for each image, which its mirror image "
+            "has not: leave out --flip"
+        )
     if config.method == "wgan" and config.wgan.gradient_penalty and config.critic.norm == "batch":
         raise CoopNetsError(
             "--wgan.gradient-penalty is a matter of each image alone: add --critic.norm none"

@@ -127,6 +127,18 @@ def test_interpolate_draws_its_rows(trained: Path, tmp_path: Path, kind: str, ro
     assert Image.open(out).size == (3 * 10 + 2, rows * 10 + 2)
 
 
+def test_interpolate_draws_one_plane(
+    array: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = tmp_path / "run", tmp_path / "map.png"
+    assert main(train_command(array, run, "--generator.latent", "2", steps=2)) == 0
+    capsys.readouterr()
+    assert main(["interpolate", str(run), "--out", str(out), "--kind", "plane", "--points", "4",
+                 "--json"]) == 0  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["pairs"] == 1
+    assert Image.open(out).size == (4 * 10 + 2, 4 * 10 + 2)
+
+
 def test_info_says_where_a_run_stands(trained: Path, capsys: Out) -> None:
     capsys.readouterr()
     assert main(["info", str(trained)]) == 0

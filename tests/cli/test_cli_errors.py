@@ -104,6 +104,11 @@ def test_impossible_interpolation(
     one_line(capsys, ["interpolate", str(trained), "--out", str(tmp_path / "x.png"), *bad])
 
 
+def test_plane_of_many_latent_numbers(trained: Path, tmp_path: Path, capsys: Errors) -> None:
+    argv = ["interpolate", str(trained), "--out", str(tmp_path / "x.png"), "--kind", "plane"]
+    assert "two latent numbers" in one_line(capsys, argv)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -23,6 +23,8 @@ WEIGHTS = 0.1 * torch.randn(SIDE * SIDE, 6, generator=torch.Generator().manual_s
 class Linear(nn.Module):
     """g(z) = W z as a picture."""
 
+    latent_shape = (6,)
+
     def forward(self, z: Tensor) -> Tensor:
         return (z @ WEIGHTS.T).float().view(-1, 1, SIDE, SIDE)
 

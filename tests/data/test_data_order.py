@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from coopnets.data import batch_indices
+from coopnets.data import batch_indices, mirrored
 from coopnets.data.order import _permutation
 
 
@@ -59,3 +59,11 @@ def test_negative_seed_is_a_seed() -> None:
 def test_nonsense_is_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="need"):
         batch_indices(*arguments, seed=0)
+
+
+def test_mirrors_are_even_and_anew_in_each_batch() -> None:
+    turned = torch.stack([mirrored(50, i, 3) for i in range(200)])
+    assert abs(float(turned.float().mean()) - 0.5) < 0.02
+    assert len({tuple(row.tolist()) for row in turned}) == 200
+    assert torch.equal(mirrored(50, 17, 3), turned[17])
+    assert not torch.equal(mirrored(50, 17, 4), turned[17])

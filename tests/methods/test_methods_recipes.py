@@ -97,8 +97,18 @@ def test_short_runs_are_those_of_their_code() -> None:
         ("sigma", {"coopnets", "vae", "generator"}),
         ("generator.channels", set(RECIPES) - {"descriptor"}),
         ("memory", {"coopnets"}),
+        ("flip", set(RECIPES) - {"generator"}),
         ("batch_size", set(RECIPES)),
     ],
 )
 def test_settings_concern_those_that_use_them(setting: str, methods: set[str]) -> None:
     assert {m for m in RECIPES if concerns(setting, m)} == methods
+
+
+def test_mirror_images_have_no_latent_vector() -> None:
+    """So inference from the last z goes without, and says so if it is asked for them."""
+    c = recipe(replace(preset("scene"), flip=True), "generator")
+    assert not c.flip and recipe(replace(preset("scene"), flip=True), "dcgan").flip
+    validate(c)
+    with pytest.raises(CoopNetsError, match="--flip"):
+        validate(replace(c, flip=True))

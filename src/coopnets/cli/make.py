@@ -94,7 +94,7 @@ def sample(
     if clips:
         from coopnets.clipfiles import write_clips
 
-        write_clips(images, number, out, model.fps, first, loop=loop)
+        write_clips(images, number, out, model.fps, first)
     else:
         write_samples(images, number, out, first)
     told = {"out": str(out), "number": number, "source": chosen, "seed": seed,
@@ -154,8 +154,9 @@ def interpolate(
     Args:
         run: a run folder, a saved model, or a hub id.
         out: the picture to write.
-        kind: straight lines between pairs, or grids between four corners on the sphere.
-        pairs: number of lines, or of grids.
+        kind: straight lines between pairs, grids between four corners on the sphere, or a map of
+            the latent plane, of a model with two latent numbers.
+        pairs: number of lines, or of grids; there is one plane.
         points: images on a line, or on the side of a grid.
         langevin_steps: steps of revision by the descriptor; 0 shows the generator alone.
         seed: names the latent vectors.
@@ -177,7 +178,7 @@ def interpolate(
         write_clips([clips], len(clips), out, model.fps, columns=points)
     else:
         save_grid(grid(images.flatten(0, -4), points), out)
-    _tell({"out": str(out), "kind": kind, "pairs": pairs, "points": points}, json)
+    _tell({"out": str(out), "kind": kind, "pairs": len(images), "points": points}, json)
     return 0
 
 

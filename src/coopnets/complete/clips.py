@@ -15,8 +15,8 @@ from coopnets.complete.scores import scores
 from coopnets.config import Config
 from coopnets.data import open_clips
 from coopnets.data.files import is_image, walk
-from coopnets.data.order import natural
 from coopnets.data.pixels import to_pixels, to_unit
+from coopnets.data.reels import natural
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.files import write_whole
 from coopnets.pictures import contact_sheet, save_grid, to_image
@@ -55,8 +55,8 @@ def clip_masks(spec: str, config: Config, *, seed: int, invert: bool) -> Callabl
         names = sorted((n for n in walk(path) if is_image(n)), key=natural)
         if len(names) != count:
             raise CoopNetsError(
-                f"--mask {spec} has {len(names)} pictures, and a clip has {count} frames: give one "
-                "for each, or a single picture"
+                f"--mask {spec} has {len(names)} pictures, and a clip has {count} frames: give "
+                "one for each, or a single picture"
             )
         drawn = torch.cat([_drawn(path / name, size, invert) for name in names])[None]
         return lambda number: drawn

@@ -2,7 +2,7 @@
 
 from coopnets.data.clips import ClipData, open_clips
 from coopnets.data.images import ImageData, open_images
-from coopnets.data.order import batch_indices
+from coopnets.data.order import batch_indices, mirrored
 from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.data.windows import WindowData, open_windows
 
@@ -15,6 +15,7 @@ __all__ = [
     "Observed",
     "WindowData",
     "batch_indices",
+    "mirrored",
     "open_clips",
     "open_images",
     "open_windows",

@@ -5,23 +5,20 @@ never stands in memory.
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from coopnets.data.decode import decode, reason
-from coopnets.data.frames import USUAL_RATE, CutError, Frame
 from coopnets.data.pixels import to_unit
+from coopnets.data.reading import Clip, Wanted, read
 from coopnets.data.reels import Reel, find_reels
-from coopnets.data.stream import PROGRESS_SECONDS, refusal, spread
-from coopnets.data.timing import AGREE, at_rate, is_even, mean_rate
+from coopnets.data.stream import refusal, spread
 from coopnets.data.windows import LARGEST
 from coopnets.errors import DataError
 
@@ -125,30 +122,12 @@ def open_clips(
     if limit is not None:
         taken = spread(len(reels), limit)
         reels = [reel for i, reel in enumerate(reels) if i in taken]
-    wanted = _Wanted(
+    wanted = Wanted(
         frames, windows, fps, partial(decode, size=(height, width), channels=channels, crop=crop),
-        LARGEST // (channels * height * width),
+        _too_large(source, width, height, windows),
     )  # fmt: skip
-    clips: list[_Clip] = []
-    skipped: list[tuple[str, str]] = []
-    room = wanted.most
-    for reel in reels:
-        try:
-            clip = _read(reel, wanted, room, say)
-        except (DataError, MemoryError):
-            raise
-        except Exception as error:  # a broken file can make Pillow raise almost anything
-            why = reason(error)
-            if strict:
-                raise refusal(reel.name, why) from error
-            skipped.append((reel.name, why))
-            continue
-        if strict and clip.damage:
-            raise refusal(reel.name, clip.damage)
-        clips.append(clip)
-        room -= clip.pixels.shape[1]
-        if room < 0:
-            raise DataError(_too_large(source, width, height, windows))
+    room = LARGEST // (channels * height * width)
+    clips, skipped = _usable(reels, wanted, room, strict, say)
     if not clips:
         raise DataError(_none_usable(str(source), skipped))
     _tell(clips, say)
@@ -161,108 +140,28 @@ def open_clips(
     return data
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What is asked of every clip."""
-
-    frames: int
-    windows: bool
-    fps: float | None
-    shrink: Callable[[Image.Image], np.ndarray]
-    most: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Clip:
-    """A clip that was read, and what is to be told of it."""
-
-    name: str
-    pixels: np.ndarray
-    fps: float
-    guessed: bool
-    damage: str
-    notes: list[str]
-
-
-@dataclass
-class _Passed:
-    """What has been seen of the frames of a file."""
-
-    times: list[float] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    damage: str = ""
-
-    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Passes frames on, up to where the file breaks off."""
+def _usable(
+    reels: list[Reel], wanted: Wanted, room: int, strict: bool, say: Callable[[str], None]
+) -> tuple[list[Clip], list[tuple[str, str]]]:
+    """Reads clips one by one; those that cannot be used come as (name, reason)."""
+    clips: list[Clip] = []
+    skipped: list[tuple[str, str]] = []
+    for reel in reels:
         try:
-            for frame in frames:
-                size = frame.picture.size
-                if self.size is None:
-                    self.size = size
-                elif size != self.size:
-                    raise ValueError(
-                        "its frames differ in size: the first is {}x{}, frame {} {}x{}".format(
-                            *self.size, len(self.times) + 1, *size
-                        )
-                    )
-                self.times.append(frame.at)
-                yield frame
-        except CutError as cut:
-            self.damage = str(cut)
-
-
-def _read(reel: Reel, wanted: _Wanted, room: int, say: Callable[[str], None]) -> _Clip:
-    """Reads a clip as far as it is wanted, and refuses one that is too short."""
-    passed = _Passed()
-    small: list[np.ndarray] = []
-    last = time.monotonic()
-    with reel.open() as film:
-        frames, asked = passed.watch(film.frames), wanted.fps
-        if asked is not None and film.tick is not None:
-            frames = at_rate(frames, asked)
-        for frame in frames:
-            small.append(wanted.shrink(frame.picture))
-            if len(small) > room or (not wanted.windows and len(small) == wanted.frames):
-                break
-            if time.monotonic() - last > PROGRESS_SECONDS:
-                last = time.monotonic()
-                say(f"reading {reel.name}: {len(small):,} frames so far")
-    own = None if film.tick is None else mean_rate(passed.times, film.rate, film.tick)
-    _refuse_short(len(small), passed, wanted)
-    notes = [f"{passed.damage}; what comes before is used"] if passed.damage else []
-    if own and film.tick is not None:
-        notes += _about_rate(own, asked, is_even(passed.times, film.tick))
-    pixels = np.ascontiguousarray(np.stack(small, 1))
-    if (pixels == pixels[:, :1]).all():
-        notes.append("does not move: all its frames are the same")
-    rate = asked or own or USUAL_RATE
-    return _Clip(reel.name, pixels, rate, not (asked or own), passed.damage, notes)
-
-
-def _about_rate(own: float, asked: float | None, even: bool) -> list[str]:
-    """What is worth saying of the rate of a clip, and of the one that was asked for."""
-    if asked is None:
-        advice = f"--video.fps {own:.3g} would make it even"
-        return [] if even else [f"its frame rate varies around {own:.3g} a second: {advice}"]
-    if asked > own * (1 + AGREE):
-        return [f"has {own:.4g} frames a second, so at {asked:.4g} some are repeated"]
-    return []
-
-
-def _refuse_short(found: int, passed: _Passed, wanted: _Wanted) -> None:
-    """Raises ValueError if a clip has fewer frames than wanted."""
-    if found >= wanted.frames:
-        return
-    damage = f" ({passed.damage})" if passed.damage else ""
-    if found == 0:
-        raise ValueError(passed.damage or "it has no frames")
-    if len(passed.times) == 1:
-        raise ValueError(f"a single frame{damage}, which does not move: a clip has two or more")
-    what = f"{found} frames"
-    if found != len(passed.times):
-        what += f" at {wanted.fps:g} a second ({len(passed.times)} as they come)"
-    fit = f": --video.frames {found} would fit" if found > 1 else ""
-    raise ValueError(f"{what}{damage}, {wanted.frames} wanted{fit}")
+            clip = read(reel, wanted, room, say)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # a broken file can make Pillow raise almost anything
+            why = reason(error)
+            if strict:
+                raise refusal(reel.name, why) from error
+            skipped.append((reel.name, why))
+            continue
+        if strict and clip.damage:
+            raise refusal(reel.name, clip.damage)
+        clips.append(clip)
+        room -= clip.pixels.shape[1]
+    return clips, skipped
 
 
 def _check(
@@ -280,10 +179,10 @@ def _check(
 
 
 def _too_large(source: str | Path, width: int, height: int, windows: bool) -> str:
-    fewer = "no --video.windows" if windows else "fewer --video.frames"
+    fewer = "--no-windows" if windows else "fewer --frames"
     return (
         f"{source} has more than {LARGEST / 1e9:.0f} GB of pixels at {width}x{height}: choose "
-        f"{fewer}, a lower --size or --video.fps, or fewer clips with --limit"
+        f"{fewer}, a lower --size or --fps, or fewer clips with --limit"
     )
 
 
@@ -302,7 +201,7 @@ def _digest(clips: tuple[np.ndarray, ...], frames: int, windows: bool) -> str:
     return digest.hexdigest()
 
 
-def _tell(clips: list[_Clip], say: Callable[[str], None]) -> None:
+def _tell(clips: list[Clip], say: Callable[[str], None]) -> None:
     """A line for each of the first peculiar clips, and one for the rest."""
     peculiar = [clip for clip in clips if clip.notes]
     for clip in peculiar[:TOLD]:
@@ -311,7 +210,7 @@ def _tell(clips: list[_Clip], say: Callable[[str], None]) -> None:
         say(f"{len(peculiar) - TOLD} more clips are damaged, of variable rate or repeat frames")
 
 
-def _summary(data: ClipData, clips: list[_Clip]) -> str:
+def _summary(data: ClipData, clips: list[Clip]) -> str:
     what = clips[0].name if len(clips) == 1 else f"{len(clips):,} clips"
     bad = data.skipped
     note = f" ({len(bad):,} skipped, first: {bad[0][0]}: {bad[0][1]})" if bad else ""

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+MIRROR = 1
+"""Third number of the streams that decide on mirrors; the order of images has two."""
+
 
 def batch_indices(n: int, batch_size: int, iteration: int, seed: int) -> Tensor:
     """Returns the images of one mini-batch, with no state kept between calls.
@@ -38,6 +41,21 @@ def batch_indices(n: int, batch_size: int, iteration: int, seed: int) -> Tensor:
         for epoch in range(start // n, (stop - 1) // n + 1)
     ]
     return torch.from_numpy(np.concatenate(pieces))
+
+
+def mirrored(batch_size: int, iteration: int, seed: int) -> Tensor:
+    """Which images of a mini-batch are shown mirrored, with no state kept between calls.
+
+    Args:
+        batch_size: Images per batch.
+        iteration: Number of the batch, from 0.
+        seed: Any integer.
+
+    Returns:
+        bool of shape (batch_size,), each true with probability 1/2.
+    """
+    rng = np.random.default_rng((seed % 2**64, iteration, MIRROR))
+    return torch.from_numpy(rng.random(batch_size) < 0.5)
 
 
 @lru_cache(maxsize=4)

@@ -97,7 +97,7 @@ def _reels(
             f"no clips in {where}: neither videos ({' '.join(VIDEOS)}) nor pictures, animated or "
             "as frames; give one that has some"
         )
-    chosen = sorted(by_folder(names, split, str(where)), key=_natural)
+    chosen = sorted(by_folder(names, split, str(where)), key=natural)
     reels: list[Reel] = []
     left_out: list[str] = []
     for parent, group in itertools.groupby(chosen, key=lambda name: PurePosixPath(name).parent):
@@ -106,7 +106,7 @@ def _reels(
         for name in moving:
             reels.append(Reel(printable(name), partial(_opener(name), loader(name))))
         if moving:
-            left_out += sorted(set(members) - set(moving), key=_natural)
+            left_out += sorted(set(members) - set(moving), key=natural)
             continue
         shown = where.name if parent == PurePosixPath() else str(parent)
         files = [(printable(PurePosixPath(name).name), loader(name)) for name in members]
@@ -151,7 +151,7 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BytesIO:
     return BytesIO(zip_entry(archive, info))
 
 
-def _natural(name: str) -> tuple[list[str | int], str, list[str | int], str]:
+def natural(name: str) -> tuple[list[str | int], str, list[str | int], str]:
     """Sorts folder by folder, and numbers by their value: a2 before a10."""
     path = PurePosixPath(name)
     parent = str(path.parent)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.features import Extractor, extract
-from coopnets.evaluate.scores import frechet_distance, moments
+from coopnets.evaluate.scores import Moments, frechet_distance, moments
 
 WINDOWS = 1000
 
@@ -71,11 +71,29 @@ def texture_distance(
     Raises:
         CoopNetsError: a picture is smaller than a window.
     """
-    features = [
-        extract(extractor, [random_windows(pictures, side, count, seed + i)])[0]
+    found = [
+        window_moments(pictures, extractor, side, count=count, seed=seed + i)
         for i, pictures in enumerate((made, original))
     ]
-    return frechet_distance(moments(features[0]), moments(features[1]))
+    return frechet_distance(*found)
+
+
+def window_moments(
+    pictures: Sequence[Tensor], extractor: Extractor, side: int, *, count: int, seed: int
+) -> Moments:
+    """Mean and covariance of the features of random windows, to be compared with others.
+
+    Args:
+        pictures: uint8 (C, H, W) each.
+        extractor: the feature network.
+        side: of the windows.
+        count: how many.
+        seed: of the places.
+
+    Raises:
+        CoopNetsError: a picture is smaller than a window.
+    """
+    return moments(extract(extractor, [random_windows(pictures, side, count, seed)])[0])
 
 
 def largest_correlation(

@@ -86,6 +86,7 @@ def generator(config: Config) -> Config:
         config,
         generator=replace(config.generator, init_std=0.02),
         posterior=PosteriorConfig(steps=30, delta=float(f"{1.4 / pixels**0.5:.2g}")),
+        flip=False,
         generator_optimizer=OptimizerConfig(kind="adam", lr=1e-3, beta1=0.5),
     )
 
@@ -125,6 +126,7 @@ CONCERNED: dict[str, frozenset[str]] = {
     "wgan": frozenset({"wgan"}),
     "vae": frozenset({"vae"}),
     "chain": frozenset({"descriptor"}),
+    "flip": frozenset(RECIPES) - {"generator"},
     "posterior": frozenset({"coopnets", "generator"}),
     "sigma": frozenset({"coopnets", "vae", "generator"}),
     "memory": frozenset({"coopnets"}),

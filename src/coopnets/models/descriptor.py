@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.config import DescriptorConfig
 from coopnets.models.layers import Conv2d, activation, start_normal
+from coopnets.models.packed import packed, packs
 
 
 class Descriptor(nn.Module):
@@ -74,6 +75,7 @@ class Descriptor(nn.Module):
         brought to ``precision``, and divided by their norms if they are, once instead of at every
         evaluation.
         """
+        modules = list(self.features)
         dtype, top = torch.bfloat16 if precision == "bf16" else torch.float32, self.top
         everywhere = not isinstance(top, nn.Linear)  # alike at every position
         with torch.no_grad():
@@ -83,7 +85,13 @@ class Descriptor(nn.Module):
                 weight = weight.view(1, *((-1, 1, 1) if everywhere else self.map))
                 weight = weight.contiguous(memory_format=torch.channels_last)
 
+        few: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
+
         def f(x: Tensor) -> Tensor:
+            if top is not None and not everywhere and packs(x, modules):
+                if x.shape not in few:
+                    few[x.shape] = packed(x, modules, weight)
+                return few[x.shape](x) + bias
             h = x
             for layer in layers:
                 h = layer(h)

@@ -1,0 +1,97 @@
+"""What an experiment does once: results in files, with all that they depend on beside them.
+
+A command that was stopped goes on at the first result that is not there; a result of other
+settings is made anew.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from coopnets.errors import CoopNetsError
+from coopnets.evaluate.files import write_whole
+from coopnets.model import CoopNets
+from coopnets.pictures import save_grid
+
+Result = dict[str, Any]
+
+
+def once(file: Path, settings: Result, work: Callable[[], Result]) -> Result:
+    """The result of ``work``, from its file if it was made with these settings.
+
+    Args:
+        file: where it is kept, as JSON.
+        settings: all that it depends on.
+        work: makes it; writes its pictures first, so that a file means that they are there.
+
+    Raises:
+        CoopNetsError: the file cannot be read or written.
+    """
+    settings = json.loads(json.dumps(settings))
+    try:
+        content = json.loads(file.read_text())
+        if content["settings"] == settings:
+            return dict(content["result"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CoopNetsError(f"cannot read {file} ({error}): remove it") from error
+    result = work()
+    write(file, json.dumps({"settings": settings, "result": result}, indent=1))
+    return result
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        CoopNetsError: it cannot be written.
+    """
+    try:
+        write_whole(file, text.encode())
+    except OSError as error:
+        raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def save_picture(pixels: Tensor, file: Path) -> None:
+    """Write uint8 (C, H, W) as PNG, whole or not at all."""
+    unfinished = file.with_name(f"unfinished-{file.name}")
+    save_grid(pixels, unfinished)
+    unfinished.replace(file)
+
+
+def load_picture(file: Path) -> Tensor:
+    """A PNG of :func:`save_picture`, uint8 (C, H, W).
+
+    Raises:
+        CoopNetsError: it cannot be read.
+    """
+    try:
+        with Image.open(file) as image:
+            rows = np.array(image)
+    except OSError as error:
+        raise CoopNetsError(f"cannot read {file} ({error}): remove its folder") from error
+    return torch.from_numpy(np.atleast_3d(rows)).permute(2, 0, 1).contiguous()
+
+
+def digest(*tensors: Tensor) -> str:
+    """What tells pictures, or weights, from others."""
+    found = hashlib.blake2b(digest_size=10)
+    for tensor in tensors:
+        found.update(repr(tuple(tensor.shape)).encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def weights_of(model: CoopNets) -> str:
+    """What tells a trained model from others, its settings of sampling included."""
+    state = [v for name in sorted(model.networks)
+             for v in model.networks[name].state_dict().values()]  # fmt: skip
+    return f"{digest(*state)} {model.about.get('step_scale', 1.0)} {model.precision}"

@@ -1,0 +1,143 @@
+"""Textures from one picture each, against Portilla and Simoncelli's model: one command.
+
+    python experiments/textures/make.py --textures FOLDER_OR_FILES... --skimage --out DIR
+
+Repeating the command goes on where it was stopped; a longer --minutes trains on. Options that are
+not known here go to `coopnets train`, for instance `--size 64` or `--langevin.steps 10`.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # as a script, whose own folder is searched instead of the root
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from coopnets.errors import CoopNetsError
+from coopnets.evaluate import open_extractor
+from coopnets.evaluate.provenance import provenance
+from coopnets.model import find_device
+from coopnets.runfolder import RunFolder
+from experiments.cells import Result, write
+from experiments.textures.figures import draw_all, draw_texture
+from experiments.textures.layout import markdown, wins
+from experiments.textures.sources import find
+from experiments.textures.work import Plan, carry_out
+from experiments.training import spoken, use_threads
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line; return the exit code."""
+    given, more = _parser().parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return make(given, more, spoken("experiments/textures/make.py", words))
+    except CoopNetsError as error:
+        print(f"textures: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("textures: interrupted; repeat the command to go on", file=sys.stderr)
+        return 130
+
+
+def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
+    """Every texture, and after each the tables and figures of what there is."""
+    use_threads(given.threads)
+    if given.minutes <= 0 or given.windows < 10 or given.ps_iterations < 0:
+        raise CoopNetsError("--minutes must be above 0, --windows at least 10, "
+                            "--ps-iterations at least 0")  # fmt: skip
+    textures = find(given.textures, given.skimage, given.side, given.may_show)
+    given.out.mkdir(parents=True, exist_ok=True)
+    device = find_device("auto")
+    plan = Plan(
+        out=given.out, minutes=given.minutes, options=("--preset", given.preset, *more),
+        ps_iterations=given.ps_iterations, windows=given.windows, seed=given.seed,
+        extractor=open_extractor(given.features, device=device), say=_say,
+    )  # fmt: skip
+    rows: list[Result] = []
+    with RunFolder(given.out).locked():
+        for texture in textures:
+            began = time.perf_counter()
+            rows.append(carry_out(texture, plan))
+            folder = given.out / texture.name
+            draw_texture(rows[-1], folder, folder / "figure.png")
+            _write(given.out, rows, _about(plan, given, command, len(textures), device))
+            if given.publish is not None:
+                draw_texture(rows[-1], folder, given.publish / f"{texture.name}.png", False)
+            _say(f"{texture.name}: done, {time.perf_counter() - began:.0f} s of this command")
+        draw_all(rows, given.out, given.out / "textures.png")
+        if given.publish is not None:
+            draw_all(rows, given.out, given.publish / "textures.png", False)
+    print((given.out / "table.md").read_text())
+    print(given.out / "table.md")
+    return 0
+
+
+def _write(out: Path, rows: Sequence[Result], about: dict[str, Any]) -> None:
+    write(out / "table.md", markdown(rows, about))
+    content = {"about": about, "nearer": wins(rows), "rows": list(rows)}
+    write(out / "table.json", json.dumps(content, indent=1))
+
+
+def _about(
+    plan: Plan, given: argparse.Namespace, command: str, textures: int, device: Any
+) -> dict[str, Any]:
+    made = provenance(device)
+    machine = made.pop("machine")
+    return {
+        "command": f"`{command}`",
+        "textures": f"{textures}, the middle {given.side}x{given.side} pixels of each, for all "
+        "methods",
+        "training": f"`coopnets train {shlex.join(plan.options)}`, {plan.minutes:g} minutes each",
+        "samples": f"one of {given.side}x{given.side} pixels of each method, seed {plan.seed}, "
+        "none chosen",
+        "distance": f"Frechet, in features of {plan.extractor.name} ({plan.extractor.resize}), "
+        f"{plan.windows} random windows a side",
+        "machine": ", ".join(f"{key} {value}" for key, value in machine.items()),
+        **made,
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--textures", nargs="+", type=Path, default=[], help="pictures, or folders of them")
+    add("--skimage", action="store_true", help="also brick, grass and gravel of scikit-image")
+    add("--out", type=Path, required=True, help="folder for runs, pictures, figures and tables")
+    add("--minutes", type=float, default=15.0, help="of training for each texture")
+    add("--threads", type=int, help="to compute with; by default as many as the machine allows")
+    add("--preset", default="texture", help="settings of the training")
+    add("--side", type=int, default=256, help="the middle square of each picture that is used")
+    add("--windows", type=int, default=500, help="random windows on each side of a distance")
+    add("--ps-iterations", type=int, default=200,
+        help="of Portilla and Simoncelli's synthesis, at most; 0 leaves it out")  # fmt: skip
+    add("--features", default="efficientnet-lite0", help="network that distances are measured in")
+    add("--seed", type=int, default=0, help="of samples, noise and windows")
+    add("--publish", type=Path, metavar="DIR",
+        help="also draw figures without the originals that may not be shown")  # fmt: skip
+    add(
+        "--may-show",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="names of pictures whose licence lets the original be published, ps_* for instance",
+    )
+    return parser
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

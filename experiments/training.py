@@ -1,0 +1,77 @@
+"""Trainings of the experiments, by the command that a reader would give."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from coopnets.cli import main as coopnets
+from coopnets.errors import CoopNetsError
+from coopnets.model import CoopNets
+from coopnets.runfolder import RunFolder
+
+
+def use_threads(count: int | None) -> None:
+    """Compute with so many threads; None leaves it to the machine.
+
+    Raises:
+        CoopNetsError: fewer than one.
+    """
+    if count is None:
+        return
+    if count < 1:
+        raise CoopNetsError("--threads must be at least 1")
+    os.environ["OMP_NUM_THREADS"] = str(count)  # or the container's quota would decide
+    torch.set_num_threads(count)
+
+
+def spoken(script: str, words: Sequence[str]) -> str:
+    """A command for the record; where data and results lie on one machine is left out."""
+    return shlex.join(["python", script, *(Path(w).name if "/" in w else w for w in words)])
+
+
+def called(argv: Sequence[str], what: str) -> None:
+    """A command of ``coopnets``, as from the command line, which is what its folders remember.
+
+    Args:
+        argv: the command's words.
+        what: what it does, for the message.
+
+    Raises:
+        CoopNetsError: it failed, and has said why.
+        KeyboardInterrupt: it was interrupted.
+    """
+    before, sys.argv = sys.argv, ["coopnets", *argv]
+    try:
+        code = coopnets(argv)
+    finally:
+        sys.argv = before
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise CoopNetsError(f"{what} failed, as said above")
+
+
+def trained(data: Path | str, run: Path, minutes: float, options: Sequence[str]) -> CoopNets:
+    """A run of ``coopnets train``, from where it stands.
+
+    Args:
+        data: what to learn from.
+        run: folder of the run.
+        minutes: of training in all.
+        options: further ones of the command.
+
+    Raises:
+        CoopNetsError: the training failed, and has said why.
+        KeyboardInterrupt: it was interrupted, and is saved.
+    """
+    budget = ["--max-time", f"{60 * minutes:g}s"]
+    called(["train", str(data), "--run", str(run), *budget, *options], f"the training of {run}")
+    log = RunFolder(run).log_file
+    said = log.read_text().splitlines() if log.exists() else []
+    if said and said[-1].startswith("interrupted at"):
+        raise KeyboardInterrupt
+    return CoopNets.from_pretrained(run, "auto")

@@ -1,0 +1,110 @@
+"""The experiment with scenes on tiny models: its table is that of the comparisons."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.scenes import make
+from experiments.training import trained
+from small import FLAGS, pixels
+
+Out = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def argv(tmp_path: Path, network: Callable[[int], str]) -> list[str]:
+    for i, scene in enumerate(("hills", "coast")):
+        np.save(tmp_path / f"{scene}-train.npy", pixels(40, seed=i))
+        np.save(tmp_path / f"{scene}-test.npy", pixels(24, seed=10 + i))
+    return ["--train", str(tmp_path / "{}-train.npy"), "--test", str(tmp_path / "{}-test.npy"),
+            "--out", str(tmp_path / "out"), "--scenes", "hills", "coast", "--counts", "16", "all",
+            "--minutes", "0.002", "--moments", "1", "--samples", "20", *FLAGS,
+            "--features", network(1)]  # fmt: skip
+
+
+def test_table_is_that_of_the_comparisons(argv: list[str], tmp_path: Path, capsys: Out) -> None:
+    assert make.main(argv) == 0
+    out = tmp_path / "out"
+    content = json.loads((out / "table.json").read_text())
+    found = {(r["scene"], r["count"]): r for r in content["rows"]}
+    assert list(found) == [(s, c) for s in ("hills", "coast") for c in ("16", "all")]
+    text, nearer = (out / "table.md").read_text(), 0
+    for (scene, count), row in found.items():
+        folder = out / f"{scene}-{count}"
+        outcome = json.loads((folder / "table.json").read_text())
+        assert row["images"] == outcome["data"]["images"] == (16 if count == "16" else 40)
+        assert row["real"] == 24 and outcome["real"]["source"].endswith(f"{scene}-test.npy")
+        scores = {r["row"]: r["record"]["scores"] for r in outcome["rows"]}
+        assert {m: row["rows"][m]["scores"] for m in make.METHODS} == scores
+        name = outcome["features"]["names"]["frechet"]
+        values = [scores[m][name] for m in make.METHODS]
+        cells = [f"**{v:.4g}**" if v == min(values) else f"{v:.4g}" for v in values]
+        assert f"| {scene} | {row['images']} | 24 | " + " | ".join(cells) + " |" in text
+        nearer += values[0] < values[2]
+        assert (folder / "pictures" / "samples-descriptor.png").exists()
+        assert (folder / "pictures" / "sphere-revised.png").exists()
+    assert content["nearer"]["CoopNets descriptor"] == nearer and content["nearer"]["of"] == 4
+    assert str(tmp_path) not in text
+    capsys.readouterr()
+    tables = {p: p.stat().st_mtime_ns for p in out.rglob("evaluation.json")}
+    assert make.main(argv) == 0  # nothing is trained or scored again
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("evaluation.json")} == tables
+    assert "scoring" not in capsys.readouterr().out
+
+
+def rows_of(*triples: tuple[float | None, float, float]) -> list[dict[str, Any]]:
+    return [
+        {"names": {"frechet": "FD"}, "rows": {
+            m: {"scores": None if v is None else {"FD": v}, "state": "diverged"}
+            for m, v in zip(make.METHODS, values, strict=True)}}
+        for values in triples
+    ]  # fmt: skip
+
+
+def test_who_is_nearer_counts_rows_where_all_have_scores() -> None:
+    found = make.nearer(rows_of((1, 5, 3), (3, 2, 3), (4, 4, 3), (None, 1, 2)))
+    assert found == {"CoopNets descriptor": 1, "CoopNets generator": 1, "of": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--test", "photos.npy"], "--test needs {}"),
+        (["--counts", "few"], "--counts few"),
+        (["--minutes", "0"], "--minutes"),
+        (["--scenes", "moon"], "the comparison in"),
+    ],
+)
+def test_impossible_experiments(
+    argv: list[str], capsys: Out, change: list[str], says: str
+) -> None:
+    assert make.main([*argv, *change]) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith("scenes: ") and says in error[-1]
+
+
+def test_an_interrupted_training_interrupts_the_experiment(
+    array: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its command ends well, as all is saved; the experiment must not go on with half of it."""
+    from coopnets import train
+
+    class Asked:
+        asked = True
+
+        def __enter__(self) -> "Asked":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_Interruption", Asked)
+        with pytest.raises(KeyboardInterrupt):
+            trained(array, tmp_path / "run", 9.0, [*FLAGS, "--steps", "5"])
+    model = trained(array, tmp_path / "run", 9.0, [*FLAGS, "--steps", "5"])
+    assert model.about["iteration"] == 5

@@ -1,0 +1,188 @@
+"""Clips from training to files: any length, loops, completion, refusals."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from coopnets import clipcanvas, sample
+from coopnets.cli import main
+from coopnets.errors import CoopNetsError
+from coopnets.model import CoopNets
+
+FLAGS = [
+    "--preset", "dynamic-texture", "--size", "8", "--frames", "32", "--generator.latent", "3",
+    "--generator.channels", "8", "6", "5", "--descriptor.channels", "6", "5",
+    "--langevin.steps", "3", "--batch-size", "3", "--chains", "2", "--memory", "2",
+    "--precision", "fp32", "--generator.init-std", "0.3", "--checkpoint-every", "4",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bar that moves, 40 frames."""
+    file = tmp_path_factory.mktemp("video") / "bar.gif"
+    frames = []
+    for t in range(40):
+        pixels = np.full((12, 12, 3), 40, np.uint8)
+        pixels[:, t % 12] = (200, 180, 50 + 4 * t)
+        frames.append(Image.fromarray(pixels))
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=40, loop=0)
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "bar"
+    assert main(["train", str(video), "--run", str(folder), "--steps", "8", *FLAGS]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(run: Path) -> CoopNets:
+    return CoopNets.from_pretrained(run)
+
+
+def test_a_run_of_clips_has_pictures_a_playing_clip_and_a_report(run: Path) -> None:
+    assert sorted(p.name for p in (run / "grids").iterdir()) == [
+        "00000004.png", "00000008.png", "00000008.webp",
+    ]  # fmt: skip
+    with Image.open(run / "grids" / "00000008.webp") as playing:
+        assert playing.n_frames == 32
+    page = (run / "report.html").read_text()
+    assert "data:image/webp;base64," in page and "32 frames of 8×8" in page
+    assert page.count("<b>Proposed</b>") == 1
+
+
+def test_a_stopped_run_of_clips_goes_on_bit_for_bit(
+    video: Path, run: Path, tmp_path: Path
+) -> None:
+    for steps in ("5", "8"):
+        command = ["train", str(video), "--run", str(tmp_path / "r"), "--steps", steps, *FLAGS]
+        assert main(command) == 0
+    stopped, whole = CoopNets.from_pretrained(tmp_path / "r"), CoopNets.from_pretrained(run)
+    for name, net in whole.networks.items():
+        for key, value in net.state_dict().items():
+            assert torch.equal(value, stopped.networks[name].state_dict()[key])
+
+
+@pytest.mark.parametrize("frames", [1, 17, 32, 90])
+def test_any_length(pair: CoopNets, frames: int) -> None:
+    x = pair.sample(2, frames=frames)
+    assert x.shape == (2, 3, frames, 8, 8) and bool(torch.isfinite(x).all())
+
+
+def test_batches_do_not_matter(pair: CoopNets) -> None:
+    whole = pair.sample(3, frames=50)
+    torch.testing.assert_close(whole, pair.sample(3, frames=50, batch_size=1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_loop_comes_around(pair: CoopNets, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Latent numbers that begin later in the circle give the same loop begun later."""
+    langevin = replace(pair.config.langevin, tau=0.0)  # noise belongs to a frame by its number
+    monkeypatch.setattr(pair, "config", replace(pair.config, langevin=langevin))
+    plain = pair.sample(1, frames=32, loop=True, langevin_steps=steps)
+    drawn = sample.latents
+    monkeypatch.setattr(sample, "latents", lambda *given: drawn(*given).roll(-2, 2))
+    later = pair.sample(1, frames=32, loop=True, langevin_steps=steps)
+    torch.testing.assert_close(plain.roll(-8, 2), later, rtol=0, atol=1e-4)
+
+
+def test_clips_are_written_as_asked(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bar.gif"
+    command = ["sample", str(run), "--seconds", "2", "--loop", "--out", str(out), "--json"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["frames"] == 48 and told["fps"] == 25  # 50, brought to a multiple of 8
+    with Image.open(out) as clip:
+        assert clip.n_frames == 48
+    assert main(["sample", str(run), "-n", "2", "--out", str(tmp_path / "s.npz")]) == 0
+    assert np.load(tmp_path / "s.npz")["clips"].shape == (2, 3, 32, 8, 8)
+    paths = ["interpolate", str(run), "--pairs", "1", "--points", "3"]
+    assert main([*paths, "--out", str(tmp_path / "i.gif")]) == 0
+    with Image.open(tmp_path / "i.gif") as clip:
+        assert clip.n_frames == 32 and clip.width > 2 * clip.height
+
+
+@pytest.mark.parametrize("mask", ["center:4", "frames:8-15"])
+def test_missing_parts_of_clips_are_filled_in(
+    run: Path, video: Path, tmp_path: Path, mask: str
+) -> None:
+    out = tmp_path / "out"
+    command = ["complete", str(run), str(video), "--mask", mask, "--out", str(out), "--steps", "5"]
+    assert main([*command, "--samples", "2"]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert 0 < results["mean"]["error"] < 1
+    made = [np.stack([np.array(Image.open(f)) for f in sorted((out / f"000000-{k}").iterdir())])
+            for k in (1, 2)]  # fmt: skip
+    from coopnets.data import open_clips, to_pixels
+
+    clip = open_clips(video, frames=32, size=8, channels=3, say=lambda _: None)
+    truth = to_pixels(clip.batch(torch.tensor([0])))[0].permute(1, 2, 3, 0).numpy()
+    hidden = np.zeros((32, 8, 8), bool)
+    if mask == "center:4":
+        hidden[:, 2:6, 2:6] = True
+    else:
+        hidden[8:16] = True
+    assert results["clips"][0]["hidden"] == hidden.sum()
+    for y in made:
+        assert (y[~hidden] == truth[~hidden]).all()
+    assert (made[0] != made[1]).any()
+    assert (out / "sheet.png").exists() and (out / "playing.webp").exists()
+
+
+def test_the_descriptor_alone_fills_lost_frames_from_their_neighbours(pair: CoopNets) -> None:
+    x = torch.rand(1, 3, 32, 8, 8) * 2 - 1
+    mask = torch.zeros(1, 1, 32, 8, 8, dtype=torch.bool)
+    mask[:, :, 10:13] = True
+    y = pair.complete(x, mask, method="descriptor", langevin_steps=0)
+    assert torch.equal(y[:, :, :10], x[:, :, :10])
+    torch.testing.assert_close(y[:, :, 11], (x[:, :, 9] + x[:, :, 13]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--loop", "--frames", "0"], "--frames is 0"),
+        (["--seconds", "-1"], "--seconds is -1"),
+        (["--seconds", "1", "--frames", "9"], "leave one out"),
+        (["--size", "16"], "both networks of type ST"),
+        (["--tile"], "cannot be tiled"),
+        (["--out", "x.txt"], "cannot write x.txt"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    run: Path, tmp_path: Path, more: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = [] if "--out" in more else ["--out", str(tmp_path / "x.gif")]
+    assert main(["sample", str(run), *out, *more]) != 0
+    assert says in capsys.readouterr().err
+
+
+def test_pictures_have_no_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "mnist", "--run", str(tmp_path / "r"), "--steps", "1"]
+    assert main([*command, "--fps", "5"]) != 0
+    assert "--fps is of clips" in capsys.readouterr().err
+    assert main([*command, "--frames", "32", "--method", "dcgan"]) != 0
+    assert "knows images alone" in capsys.readouterr().err
+
+
+def test_a_clip_beyond_memory_is_refused(pair: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipcanvas, "free_bytes", lambda device: 3_000_000)
+    with pytest.raises(CoopNetsError, match="frames would fit"):
+        pair.sample(1, frames=4000)
+
+
+def test_a_saved_model_of_clips_comes_back(pair: CoopNets, tmp_path: Path) -> None:
+    pair.save_pretrained(tmp_path)
+    again = CoopNets.from_pretrained(tmp_path)
+    assert torch.equal(again.sample(1), pair.sample(1))
+    assert again.fps == 25
+    assert "clips = model.sample(4)  # (4, 3, 32, 8, 8)" in (tmp_path / "README.md").read_text()
