@@ -1,0 +1,265 @@
+"""The experiment with dynamic textures on tiny models: its figures, its resumption, refusals."""
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "dynamic-textures"))
+
+import make
+from dynamic import work
+from dynamic.figures import draw_clip
+from dynamic.layout import markdown, verdicts, wins
+from dynamic.sources import find
+from dynamic.systems import load_clips, save_clips
+
+from coopnets.data import to_pixels, to_unit
+from coopnets.errors import CoopNetsError
+from coopnets.evaluate import open_extractor
+from coopnets.evaluate.motion import energy, look_at, measure, reconstruction, seam
+from coopnets.lds import learn
+from coopnets.model import CoopNets
+
+TINY = [
+    "--frames", "32", "--generator.latent", "3", "--generator.channels", "8", "6", "5",
+    "--descriptor.channels", "6", "5", "--langevin.steps", "2", "--batch-size", "2",
+    "--chains", "2", "--memory", "2", "--precision", "fp32", "--generator.init-std", "0.3",
+    "--steps", "4",
+]  # fmt: skip
+"""A model of clips that learns for a second."""
+Err = pytest.CaptureFixture[str]
+
+
+def moving(count: int, seed: int) -> np.ndarray:
+    """Drifting waves with grain, uint8 (count, 12, 12, 3)."""
+    rng = np.random.default_rng(seed)
+    t, y, x = np.meshgrid(np.arange(count), np.arange(12), np.arange(12), indexing="ij")
+    wave = np.sin(0.6 * t + 0.5 * x + seed) + np.sin(0.35 * t - 0.5 * y)
+    wave = wave[..., None] * [50, 40, 30] + 128 + rng.normal(0, 4, (count, 12, 12, 3))
+    return wave.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long clip and a short one."""
+    folder = tmp_path_factory.mktemp("videos")
+    for name, count, seed in (("long", 80, 0), ("short", 40, 1)):
+        frames = [Image.fromarray(frame) for frame in moving(count, seed)]
+        frames[0].save(folder / f"{name}.webp", save_all=True, append_images=frames[1:],
+                       duration=40, loop=0, lossless=True)  # fmt: skip
+    (folder / "README.txt").write_text("no clip")
+    return folder
+
+
+@pytest.fixture
+def argv(videos: Path, network: Callable[[int], str], tmp_path: Path) -> list[str]:
+    return ["--videos", str(videos), "--out", str(tmp_path / "out"), "--minutes", "9",
+            "--size", "8", "--windows", "20", "--samples", "2", "--states", "5",
+            "--latent-steps", "6", "--starts", "2", "--features", network(3), *TINY]  # fmt: skip
+
+
+def table(tmp_path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((tmp_path / "out" / "table.json").read_text())
+    return found
+
+
+def test_figures_are_of_what_they_say(argv: list[str], tmp_path: Path) -> None:
+    assert make.main([*argv, "--publish", str(tmp_path / "shown")]) == 0
+    found = table(tmp_path)
+    rows = {row["name"]: row for row in found["rows"]}
+    assert list(rows) == ["long", "short"]
+    row, folder = rows["long"], tmp_path / "out" / "long"
+    assert row["clip"]["learnt"] == 80 and row["clip"]["frames"] == 32 and row["clip"]["fps"] == 25
+    model = CoopNets.from_pretrained(folder / "run")
+    original = torch.from_numpy(
+        work.open_observed(model.config, argv[1] + "/long.webp", "train", None, None, False,
+                           lambda _: None).clips[0]
+    )  # fmt: skip
+    drawn = {name: load_clips(folder / f"{name}.npz") for name in work.SYSTEMS}
+    for i in range(2):
+        pair = next(iter(model.stream(1, seed=0, first=i)))
+        for name, x in zip(("generator", "revised"), pair, strict=True):
+            assert torch.equal(drawn[name]["clips"][i], to_pixels(x[0]))
+    system = learn([to_unit(original)], 5)
+    assert torch.equal(drawn["lds"]["clips"][1], to_pixels(system.sample(32, 1)))
+    assert drawn["lds"]["long"].shape == (3, 128, 8, 8)
+    seen = look_at([original], open_extractor(argv[argv.index("--features") + 1]), count=20)
+    for name in work.SYSTEMS:
+        by_hand = measure(drawn[name]["clips"][1], seen, 1)
+        entry = row["measured"][name][1]
+        assert {k: entry[k] for k in by_hand} == pytest.approx(by_hand, rel=1e-4)
+        assert row["long"][name]["energy"] == pytest.approx(
+            energy(drawn[name]["long"][:, -32:]) / energy(original)
+        )
+    assert row["measured"]["itself"][0]["energy"] == pytest.approx(1)
+    assert row["measured"]["itself"][0]["copy"] == pytest.approx(1)
+    assert len(row["measured"]["piece"]) == 2 and rows["short"]["measured"]["piece"] == []
+    loop = drawn["revised"]["loop"]
+    assert row["loop"]["revised"]["seam"] == pytest.approx(seam(loop))
+    again = load_clips(folder / "reconstructed-generator.npz")["clip"]
+    psnr, ssim = reconstruction(again, original[:, :32])
+    entry = row["reconstructed"]["generator"]
+    assert (entry["psnr"], entry["ssim"]) == (psnr, ssim)
+    assert entry["numbers"] == math.prod(model.generator.latent_shape)
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert f"| {psnr:.2f} | {ssim:.3f} |" in text and str(tmp_path) not in text
+    assert "± is their standard deviation" in text and "5 states" in text
+    assert found["better"]["of"] == 2
+    assert (tmp_path / "out" / "spectra.png").exists() and (folder / "sheet.png").exists()
+    kinds = [f"{n}-{k}.gif" for n in rows for k in ("lds", "long", "loop", "revised")]
+    figures = [f"{name}.png" for name in rows]
+    assert {p.name for p in (tmp_path / "out" / "gifs").iterdir()} == set(kinds)
+    assert {p.name for p in (tmp_path / "shown").iterdir()} == {*kinds, *figures, "spectra.png"}
+    with Image.open(tmp_path / "out" / "gifs" / "long-long.gif") as playing:
+        assert playing.n_frames == 128
+
+
+def test_the_reconstruction_is_nearer_than_any_sample(argv: list[str], tmp_path: Path) -> None:
+    assert make.main([*argv, "--clips", "long", "--latent-steps", "40"]) == 0
+    folder = tmp_path / "out" / "long"
+    first = work.first_frames(folder)
+    samples = [
+        reconstruction(clip, first)[0] for clip in load_clips(folder / "generator.npz")["clips"]
+    ]
+    assert table(tmp_path)["rows"][0]["reconstructed"]["generator"]["psnr"] > max(samples)
+
+
+def test_stopped_commands_go_on(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Err
+) -> None:
+    usual, measured, looked = work.measure, list[int](), list[int]()
+
+    def stopped(*given: Any) -> Any:
+        measured.append(1)
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        return usual(*given)
+
+    def look(*given: Any, **more: Any) -> Any:
+        looked.append(1)
+        return look_at(*given, **more)
+
+    monkeypatch.setattr(work, "measure", stopped)
+    monkeypatch.setattr(work, "look_at", look)
+    assert make.main([*argv, "--clips", "long"]) == 130
+    assert "repeat the command" in capsys.readouterr().err
+    assert make.main([*argv, "--clips", "long"]) == 0
+    each = 3 * (2 + 1) + 2 + 1  # systems: samples and the long one; pieces; itself
+    assert len(measured) == each + 1
+    rows, seen = table(tmp_path)["rows"], len(looked)
+    assert make.main([*argv, "--clips", "long"]) == 0  # nothing is left to do
+    assert len(measured) == each + 1 and len(looked) == seen
+    assert table(tmp_path)["rows"] == rows
+    assert make.main([*argv, "--clips", "long", "--states", "4"]) == 0
+    assert len(measured) == each + 1 + 3  # the linear system alone is another
+
+
+def test_a_failed_training_is_lost_and_the_others_go_on(
+    argv: list[str], tmp_path: Path, videos: Path
+) -> None:
+    folder = tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    (folder / "broken.avi").write_bytes(b"no video")
+    assert make.main([*argv, "--videos", str(folder), "--clips", "broken", "short"]) == 0
+    found = table(tmp_path)
+    assert [bool(row["failed"]) for row in found["rows"]] == [True, False]
+    assert found["better"]["of"] == 2
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "## Failed" in text and "| broken | no | no | no | no |" in text
+
+
+def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:
+    clip = torch.full((3, 32, 8, 8), 90, dtype=torch.uint8)
+    for name in work.SYSTEMS:
+        save_clips(tmp_path / f"{name}.npz", {"clips": clip[None]})
+    save_clips(tmp_path / "reconstructed-generator.npz", {"clip": clip})
+    draw_clip(tmp_path, torch.full_like(clip, 90).clone(), tmp_path / "with.png")
+    draw_clip(tmp_path, None, tmp_path / "without.png")
+    heights = [Image.open(tmp_path / f"{name}.png").height for name in ("with", "without")]
+    assert heights[0] > heights[1]
+
+
+def row(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[str, Any]:
+    def entries(values: dict[str, list[float]]) -> list[dict[str, float]]:
+        count = len(values["energy"])
+        return [{"frames KD": 0, "differences KD": 0, "copy": 0.5,
+                 **{k: v[i] for k, v in values.items()}} for i in range(count)]  # fmt: skip
+
+    measured = {"revised": entries(ours), "generator": entries(ours), "lds": entries(theirs),
+                "piece": [], "itself": entries(theirs)}  # fmt: skip
+    return {"name": "x", "failed": None, "measured": measured}
+
+
+def values(frames: Any, differences: Any, spectrum: Any, energy: Any) -> dict[str, list[float]]:
+    return {"frames FD": frames, "differences FD": differences, "spectrum": spectrum,
+            "energy": energy}  # fmt: skip
+
+
+def test_who_is_better() -> None:
+    """Energy is judged by its factor from 1; clear is worst against best; a failure is lost."""
+    theirs = values([4.0, 5.0], [4.0, 5.0], [2.0, 2.0], [0.5, 0.5])
+    found = verdicts(row(values([3.0, 3.9], [4.4, 4.4], [2.0, 2.1], [1.9, 1.9]), theirs))
+    assert {k: (v["better"], v["clear"]) for k, v in found.items()} == {
+        "frames FD": (True, True), "differences FD": (True, False), "spectrum": (False, False),
+        "energy": (True, True),
+    }  # fmt: skip
+    still = verdicts(row(values([1.0], [1.0], [1.0], [0.0]), theirs))
+    assert not still["energy"]["better"] and still["frames FD"]["better"]
+    all_better = row(values([1.0], [1.0], [1.0], [1.0]), theirs)
+    failed = {"name": "y", "failed": "why"}
+    assert wins([all_better, failed]) == {
+        "better": dict.fromkeys(found, 1), "clear": dict.fromkeys(found, 1), "all": 1, "of": 2,
+    }  # fmt: skip
+    assert "| y | no | no | no | no |" in markdown([failed], {"seed": 0})
+
+
+def test_pieces_are_measured_against_all_else() -> None:
+    clip = torch.arange(200, dtype=torch.uint8).view(1, 200, 1, 1)
+    other = clip[:, :50]
+    (first, rest), (last, before) = work.pieces([clip, other], 64)
+    assert first.flatten().tolist() == list(range(64))
+    assert [r.flatten().tolist() for r in rest] == [list(range(64, 200)), list(range(50))]
+    assert last.flatten().tolist() == list(range(136, 200))
+    assert [len(b.flatten()) for b in before] == [136, 50]
+    halves = work.pieces([clip[:, :64]], 64)
+    assert [len(p.flatten()) for p, _ in halves] == [32, 32]
+    assert work.pieces([clip[:, :60]], 64) == []
+
+
+def test_clips_are_found_by_name(videos: Path, tmp_path: Path) -> None:
+    assert list(find(videos, [])) == ["long", "short"]
+    assert list(find(videos, ["short"]).values()) == [videos / "short.webp"]
+    shutil.copy(videos / "long.webp", tmp_path / "long.webp")
+    shutil.copy(videos / "long.webp", tmp_path / "long.gif")
+    with pytest.raises(CoopNetsError, match="two clips are called long"):
+        find(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--videos", "nowhere"], "nowhere is no folder"),
+        (["--clips", "magic"], "choose among long, short"),
+        (["--minutes", "0"], "--minutes"),
+        (["--samples", "0"], "--samples"),
+        (["--starts", "0"], "--starts"),
+        (["--threads", "0"], "--threads"),
+        (["--features", "magic"], "magic"),
+    ],
+)
+def test_impossible_experiments(
+    argv: list[str], tmp_path: Path, capsys: Err, change: list[str], says: str
+) -> None:
+    assert make.main([*argv, *change]) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith("dynamic-textures: ") and says in error[-1]
+    assert not (tmp_path / "out" / "long").exists()
