@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from coopnets import report
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import open_extractor
 from coopnets.evaluate.textures import largest_correlation, phase_noise, texture_distance
@@ -53,6 +54,14 @@ def portilla(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(work, "synthesise", shuffled)
     return calls
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures, and the runs' own reports, take longer than everything else."""
+    for name in ("draw_texture", "draw_all"):
+        monkeypatch.setattr(make, name, lambda *_: None)
+    monkeypatch.setattr(report, "write_report", lambda _: None)
 
 
 def table(tmp_path: Path) -> dict[str, Any]:
@@ -100,9 +109,8 @@ def test_figures_are_of_what_they_say(
     }  # fmt: skip
 
 
-def test_published_figures_leave_out_what_may_not_be_shown(
-    argv: list[str], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_what_may_not_be_shown_is_left_out(argv: list[str], tmp_path: Path) -> None:
     assert make.main(argv) == 0
     for row in table(tmp_path)["rows"]:
         folder = tmp_path / "out" / row["name"]
@@ -111,6 +119,7 @@ def test_published_figures_leave_out_what_may_not_be_shown(
         assert set(_shown(row, folder, False)) == set(COLUMNS) - {"ps"} - hidden
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_stopped_commands_go_on(
     argv: list[str], portilla: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: Err,
@@ -139,6 +148,7 @@ def test_stopped_commands_go_on(
     assert len(measured) == 2 * (2 * 5) + 1 and portilla == [7, 7, 8, 8, 7, 7]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_training_is_shown_as_one(
     argv: list[str], portilla: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
