@@ -6,9 +6,9 @@ noise (Doretto, Chiuso, Wu, Soatto, *Dynamic Textures*, IJCV 51(2), 2003):
     y_t      =  C x_t + mean
     x_{t+1}  =  A x_t + B v_t,      v_t ~ N(0, I)
 
-Both halves have closed forms (their section 4.2): C and the states from the singular value
+This is their suboptimal solution in closed form: C and the states from the singular value
 decomposition of the frames, A by least squares from each state to the next, B B^T the covariance
-of what is left. Their observation noise, whatever C cannot show, is never drawn, by them neither.
+of what is left. What C cannot show, their observation noise, is left out of syntheses.
 """
 
 from collections.abc import Sequence

@@ -42,9 +42,12 @@ def draw_clip(folder: Path, original: Tensor | None, file: Path) -> None:
     """
     shown = {} if original is None else {"original": original}
     shown |= {name: clip for name, clip in _clips(folder).items() if name in ROWS}
-    widths = [FRAMES, 1.15]
-    figure = Figure(figsize=(1.25 * sum(widths), 1.3 * len(shown)), dpi=130)
-    grid = figure.add_gridspec(len(shown), 2, width_ratios=widths)
+    widths = [FRAMES, 1]
+    figure = Figure(figsize=(1.25 * sum(widths), 1.25 * len(shown) + 0.3), dpi=130)
+    grid = figure.add_gridspec(
+        len(shown), 2, width_ratios=widths, wspace=0.03, hspace=0.06,
+        left=0.03, right=0.99, bottom=0.01, top=1 - 0.3 / (1.25 * len(shown) + 0.3),
+    )  # fmt: skip
     for i, (name, clip) in enumerate(shown.items()):
         frames, slices = (figure.add_subplot(grid[i, k]) for k in range(2))
         _panel(frames, contact_sheet(to_unit(clip)[None], FRAMES))
@@ -101,6 +104,7 @@ def draw_spectra(rows: Sequence[Result], file: Path) -> None:
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=7)
+    figure.tight_layout()
     _save(figure, file)
 
 
@@ -123,7 +127,6 @@ def _panel(axes: Axes, pixels: Tensor) -> None:
 
 
 def _save(figure: Figure, file: Path) -> None:
-    figure.tight_layout()
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"unfinished-{file.name}")
     try:

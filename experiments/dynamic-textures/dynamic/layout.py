@@ -79,10 +79,10 @@ def _won(rows: Sequence[Result]) -> list[str]:
     counted = wins(rows)
     told = ", ".join(f"{name} {counted['better'][name]}" for name in JUDGED)
     lines = [
-        f"CoopNets is better in the mean over samples, of {counted['of']} clips: **{told}**; in "
-        f"all four **{counted['all']}**.",
+        f"Clips on which CoopNets is better in the mean over samples, of {counted['of']}: "
+        f"**{told}**; in all four **{counted['all']}**.",
         "",
-        *_heading(["clip", *JUDGED]),
+        *_heading(1, ["clip", *JUDGED]),
     ]
     for row in rows:
         cells = [
@@ -94,7 +94,7 @@ def _won(rows: Sequence[Result]) -> list[str]:
 
 
 def _measures(rows: Sequence[Result]) -> list[str]:
-    lines = _heading(["clip", "system", *(title for title, _, _ in COLUMNS.values())])
+    lines = _heading(2, ["clip", "system", *(title for title, _, _ in COLUMNS.values())])
     for row in rows:
         for system, title in TITLES.items():
             entries = row["measured"][system]
@@ -113,7 +113,7 @@ def spread(values: Sequence[float], factor: float, digits: int) -> str:
 
 def _long(rows: Sequence[Result]) -> list[str]:
     names = [name for name in COLUMNS if not name.endswith("KD")]
-    lines = _heading(["clip", "system", *(COLUMNS[name][0] for name in names)])
+    lines = _heading(2, ["clip", "system", *(COLUMNS[name][0] for name in names)])
     for row in rows:
         for system, entry in row["long"].items():
             cells = [spread([entry[name]], *COLUMNS[name][1:]) for name in names]
@@ -122,7 +122,7 @@ def _long(rows: Sequence[Result]) -> list[str]:
 
 
 def _loops(rows: Sequence[Result]) -> list[str]:
-    lines = _heading(["clip", "system", "frames", "seam of the loop", "seam of a clip cut"])
+    lines = _heading(2, ["clip", "system", "frames", "seam of the loop", "seam of a clip cut"])
     for row in rows:
         for system, entry in row["loop"].items():
             seams = [NO if entry[k] is None else f"{entry[k]:.2f}" for k in ("seam", "cut")]
@@ -131,7 +131,7 @@ def _loops(rows: Sequence[Result]) -> list[str]:
 
 
 def _reconstructed(rows: Sequence[Result]) -> list[str]:
-    lines = _heading(["clip", "system", "numbers", "PSNR (dB)", "SSIM"])
+    lines = _heading(2, ["clip", "system", "numbers", "PSNR (dB)", "SSIM"])
     for row in rows:
         for system, entry in row["reconstructed"].items():
             cells = [f"{entry['numbers']:,}", f"{entry['psnr']:.2f}", f"{entry['ssim']:.3f}"]
@@ -140,7 +140,7 @@ def _reconstructed(rows: Sequence[Result]) -> list[str]:
 
 
 def _taken(rows: Sequence[Result]) -> list[str]:
-    lines = _heading([
+    lines = _heading(1, [
         "clip", "frames learnt", "training", "iterations", "step size x", "a clip drawn",
         "reconstruction", "linear system", "its estimate", "least squares' radius",
     ])  # fmt: skip
@@ -156,8 +156,9 @@ def _taken(rows: Sequence[Result]) -> list[str]:
     return lines
 
 
-def _heading(names: Sequence[str]) -> list[str]:
-    return [_line(names), "| --- |" + " ---: |" * (len(names) - 1)]
+def _heading(words: int, names: Sequence[str]) -> list[str]:
+    """Columns of words first, then of numbers."""
+    return [_line(names), "|" + " --- |" * words + " ---: |" * (len(names) - words)]
 
 
 def _line(cells: Sequence[str]) -> str:
