@@ -245,7 +245,6 @@ def test_batches_follow_the_order_of_the_data(runs: Runs, images: ImageData) -> 
     assert torch.equal(rows.unique(dim=0), everything.unique(dim=0))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_mirrors_come_back_after_a_resumption(runs: Runs, images: ImageData) -> None:
     """Images are mirrored, each as the order says, and a resumed run sees the same ones."""
     seen: dict[int, Tensor] = {}
@@ -267,6 +266,7 @@ def test_mirrors_come_back_after_a_resumption(runs: Runs, images: ImageData) -> 
         assert torch.equal(x[~turned], plain[~turned])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_is_told_to_the_caller(runs: Runs, number: int) -> None:
     def ask(t: int, _: int) -> None:
         if t == 4:
