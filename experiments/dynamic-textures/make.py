@@ -20,9 +20,9 @@ if __name__ == "__main__":  # as a script, whose own folder is searched instead 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dynamic.figures import draw_clip, draw_spectra, write_moving
-from dynamic.layout import markdown, wins
+from dynamic.layout import markdown, rivals, wins
 from dynamic.sources import find
-from dynamic.work import Plan, carry_out, first_frames
+from dynamic.work import OURS, Plan, carry_out, first_frames
 
 from coopnets.complete.latent import Search
 from coopnets.errors import CoopNetsError
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     """Every clip, and after each the tables and figures of what there is."""
     use_threads(given.threads)
-    if given.minutes <= 0 or given.windows < 10 or min(given.samples, given.states) < 1:
+    if given.minutes <= 0 or given.windows < 10 or min(given.samples, *given.states) < 1:
         raise CoopNetsError("--minutes must be above 0, --windows at least 10, --samples and "
                             "--states at least 1")  # fmt: skip
     if given.starts < 1 or given.latent_steps < 1:
@@ -65,7 +65,8 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     device = find_device("auto")
     size = () if given.size is None else ("--size", str(given.size))
     plan = Plan(
-        out=given.out, minutes=given.minutes, states=given.states, samples=given.samples,
+        out=given.out, minutes=given.minutes, samples=given.samples,
+        states=tuple(dict.fromkeys(given.states)),
         options=("--preset", given.preset, *size, *more),
         search=Search(
             steps=given.latent_steps, starts=given.starts, trial=max(1, given.latent_steps // 8)
@@ -94,16 +95,21 @@ def _show(row: Result, out: Path, publish: Path | None) -> None:
     if row["failed"]:
         return
     name, folder, fps = row["name"], out / row["name"], row["clip"]["fps"]
-    draw_clip(folder, first_frames(folder), folder / "sheet.png")
-    write_moving(folder, fps, out / "gifs", name)
+    linear = list(row["linear"])
+    draw_clip([*OURS, *linear], folder, first_frames(folder), folder / "sheet.png")
+    write_moving(["revised", *linear], folder, fps, out / "gifs", name)
     if publish is not None:
-        draw_clip(folder, None, publish / f"{name}.png")
-        write_moving(folder, fps, publish, name)
+        draw_clip([*OURS, *linear], folder, None, publish / f"{name}.png")
+        write_moving(["revised", *linear], folder, fps, publish, name)
 
 
 def _write(out: Path, rows: Sequence[Result], about: dict[str, Any]) -> None:
     write(out / "table.md", markdown(rows, about))
-    content = {"about": about, "better": wins(rows), "rows": list(rows)}
+    content = {
+        "about": about,
+        "better": {name: wins(rows, name) for name in rivals(rows)},
+        "rows": list(rows),
+    }
     write(out / "table.json", json.dumps(content, indent=1))
 
 
@@ -118,7 +124,7 @@ def _about(
         "training": f"`coopnets train {shlex.join(plan.options)}`, {plan.minutes:g} minutes each",
         "samples": f"{plan.samples} clips of each system, as long as what was learnt, seed "
         f"{plan.seed}, none chosen; ± is their standard deviation",
-        "linear system": f"{plan.states} states, from the same frames",
+        "linear system": f"{' and '.join(map(str, plan.states))} states, from the same frames",
         "distances": f"in features of {plan.extractor.name} ({plan.extractor.resize}), "
         f"{plan.windows} random windows a side, {100 * WINDOW:.0f} % of a frame's side",
         "reconstruction": f"of the first frames, z from {plan.search.starts} starts in "
@@ -143,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=int, help="side of the frames; by default the preset's")
     add("--threads", type=int, help="to compute with; by default as many as the machine allows")
     add("--preset", default="dynamic-texture", help="settings of the training")
-    add("--states", type=int, default=STATES, help="of the linear system")
+    add("--states", type=int, nargs="+", default=[STATES, 2 * STATES], help="of linear systems")
     add("--samples", type=int, default=4, help="clips drawn and measured of each system")
     add("--starts", type=int, default=4, help="latent sequences that a reconstruction begins at")
     add("--latent-steps", type=int, default=200, help="Langevin steps of a reconstruction")

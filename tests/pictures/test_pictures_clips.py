@@ -36,6 +36,7 @@ TINY = [
     "--steps", "4",
 ]  # fmt: skip
 """A model of clips that learns for a second."""
+SYSTEMS = (*work.OURS, "lds-5", "lds-3")
 Err = pytest.CaptureFixture[str]
 
 
@@ -63,7 +64,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def argv(videos: Path, network: Callable[[int], str], tmp_path: Path) -> list[str]:
     return ["--videos", str(videos), "--out", str(tmp_path / "out"), "--minutes", "9",
-            "--size", "8", "--windows", "20", "--samples", "2", "--states", "5",
+            "--size", "8", "--windows", "20", "--samples", "2", "--states", "5", "3",
             "--latent-steps", "6", "--starts", "2", "--features", network(3), *TINY]  # fmt: skip
 
 
@@ -84,16 +85,16 @@ def test_figures_are_of_what_they_say(argv: list[str], tmp_path: Path) -> None:
         work.open_observed(model.config, argv[1] + "/long.webp", "train", None, None, False,
                            lambda _: None).clips[0]
     )  # fmt: skip
-    drawn = {name: load_clips(folder / f"{name}.npz") for name in work.SYSTEMS}
+    drawn = {name: load_clips(folder / f"{name}.npz") for name in SYSTEMS}
     for i in range(2):
         pair = next(iter(model.stream(1, seed=0, first=i)))
         for name, x in zip(("generator", "revised"), pair, strict=True):
             assert torch.equal(drawn[name]["clips"][i], to_pixels(x[0]))
     system = learn([to_unit(original)], 5)
-    assert torch.equal(drawn["lds"]["clips"][1], to_pixels(system.sample(32, 1)))
-    assert drawn["lds"]["long"].shape == (3, 128, 8, 8)
+    assert torch.equal(drawn["lds-5"]["clips"][1], to_pixels(system.sample(32, 1)))
+    assert drawn["lds-5"]["long"].shape == (3, 128, 8, 8)
     seen = look_at([original], open_extractor(argv[argv.index("--features") + 1]), count=20)
-    for name in work.SYSTEMS:
+    for name in SYSTEMS:
         by_hand = measure(drawn[name]["clips"][1], seen, 1)
         entry = row["measured"][name][1]
         assert {k: entry[k] for k in by_hand} == pytest.approx(by_hand, rel=1e-4)
@@ -112,10 +113,10 @@ def test_figures_are_of_what_they_say(argv: list[str], tmp_path: Path) -> None:
     assert entry["numbers"] == math.prod(model.generator.latent_shape)
     text = (tmp_path / "out" / "table.md").read_text()
     assert f"| {psnr:.2f} | {ssim:.3f} |" in text and str(tmp_path) not in text
-    assert "± is their standard deviation" in text and "5 states" in text
-    assert found["better"]["of"] == 2
+    assert "± is their standard deviation" in text and "linear system, 5 states" in text
+    assert {k: v["of"] for k, v in found["better"].items()} == {"lds-5": 2, "lds-3": 2}
     assert (tmp_path / "out" / "spectra.png").exists() and (folder / "sheet.png").exists()
-    kinds = [f"{n}-{k}.gif" for n in rows for k in ("lds", "long", "loop", "revised")]
+    kinds = [f"{n}-{k}.gif" for n in rows for k in (*SYSTEMS, "long", "loop") if k != "generator"]
     figures = [f"{name}.png" for name in rows]
     assert {p.name for p in (tmp_path / "out" / "gifs").iterdir()} == set(kinds)
     assert {p.name for p in (tmp_path / "shown").iterdir()} == {*kinds, *figures, "spectra.png"}
@@ -153,13 +154,13 @@ def test_stopped_commands_go_on(
     assert make.main([*argv, "--clips", "long"]) == 130
     assert "repeat the command" in capsys.readouterr().err
     assert make.main([*argv, "--clips", "long"]) == 0
-    each = 3 * (2 + 1) + 2 + 1  # systems: samples and the long one; pieces; itself
+    each = 4 * (2 + 1) + 2 + 1  # systems: samples and the long one; pieces; itself
     assert len(measured) == each + 1
     rows, seen = table(tmp_path)["rows"], len(looked)
     assert make.main([*argv, "--clips", "long"]) == 0  # nothing is left to do
     assert len(measured) == each + 1 and len(looked) == seen
     assert table(tmp_path)["rows"] == rows
-    assert make.main([*argv, "--clips", "long", "--states", "4"]) == 0
+    assert make.main([*argv, "--clips", "long", "--states", "5", "4"]) == 0
     assert len(measured) == each + 1 + 3  # the linear system alone is another
 
 
@@ -172,18 +173,20 @@ def test_a_failed_training_is_lost_and_the_others_go_on(
     assert make.main([*argv, "--videos", str(folder), "--clips", "broken", "short"]) == 0
     found = table(tmp_path)
     assert [bool(row["failed"]) for row in found["rows"]] == [True, False]
-    assert found["better"]["of"] == 2
+    assert found["better"]["lds-5"]["of"] == 2
     text = (tmp_path / "out" / "table.md").read_text()
-    assert "## Failed" in text and "| broken | no | no | no | no |" in text
+    assert (
+        "## Failed" in text and "| broken | linear system, 5 states | no | no | no | no |" in text
+    )
 
 
 def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:
     clip = torch.full((3, 32, 8, 8), 90, dtype=torch.uint8)
-    for name in work.SYSTEMS:
+    for name in SYSTEMS:
         save_clips(tmp_path / f"{name}.npz", {"clips": clip[None]})
     save_clips(tmp_path / "reconstructed-generator.npz", {"clip": clip})
-    draw_clip(tmp_path, torch.full_like(clip, 90).clone(), tmp_path / "with.png")
-    draw_clip(tmp_path, None, tmp_path / "without.png")
+    draw_clip(SYSTEMS, tmp_path, torch.full_like(clip, 90).clone(), tmp_path / "with.png")
+    draw_clip(SYSTEMS, tmp_path, None, tmp_path / "without.png")
     heights = [Image.open(tmp_path / f"{name}.png").height for name in ("with", "without")]
     assert heights[0] > heights[1]
 
@@ -194,7 +197,7 @@ def row(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[st
         return [{"frames KD": 0, "differences KD": 0, "copy": 0.5,
                  **{k: v[i] for k, v in values.items()}} for i in range(count)]  # fmt: skip
 
-    measured = {"revised": entries(ours), "generator": entries(ours), "lds": entries(theirs),
+    measured = {"revised": entries(ours), "generator": entries(ours), "lds-9": entries(theirs),
                 "piece": [], "itself": entries(theirs)}  # fmt: skip
     return {"name": "x", "failed": None, "measured": measured}
 
@@ -207,19 +210,19 @@ def values(frames: Any, differences: Any, spectrum: Any, energy: Any) -> dict[st
 def test_who_is_better() -> None:
     """Energy is judged by its factor from 1; clear is worst against best; a failure is lost."""
     theirs = values([4.0, 5.0], [4.0, 5.0], [2.0, 2.0], [0.5, 0.5])
-    found = verdicts(row(values([3.0, 3.9], [4.4, 4.4], [2.0, 2.1], [1.9, 1.9]), theirs))
+    found = verdicts(row(values([3.0, 3.9], [4.4, 4.4], [2.0, 2.1], [1.9, 1.9]), theirs), "lds-9")
     assert {k: (v["better"], v["clear"]) for k, v in found.items()} == {
         "frames FD": (True, True), "differences FD": (True, False), "spectrum": (False, False),
         "energy": (True, True),
     }  # fmt: skip
-    still = verdicts(row(values([1.0], [1.0], [1.0], [0.0]), theirs))
+    still = verdicts(row(values([1.0], [1.0], [1.0], [0.0]), theirs), "lds-9")
     assert not still["energy"]["better"] and still["frames FD"]["better"]
     all_better = row(values([1.0], [1.0], [1.0], [1.0]), theirs)
     failed = {"name": "y", "failed": "why"}
-    assert wins([all_better, failed]) == {
+    assert wins([all_better, failed], "lds-9") == {
         "better": dict.fromkeys(found, 1), "clear": dict.fromkeys(found, 1), "all": 1, "of": 2,
     }  # fmt: skip
-    assert "| y | no | no | no | no |" in markdown([failed], {"seed": 0})
+    assert "## Failed\n\n- y: why" in markdown([failed], {"seed": 0})
 
 
 def test_pieces_are_measured_against_all_else() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 from experiments.cells import Result
 
 TITLES = {
-    "revised": "CoopNets", "generator": "its generator alone", "lds": "linear system",
-    "piece": "another piece", "itself": "itself",
+    "revised": "CoopNets", "generator": "its generator alone", "piece": "another piece",
 }  # fmt: skip
 COLUMNS = {
     "frames FD": ("frames FD", 1, 1), "frames KD": ("frames KD x 1,000", 1000, 1),
@@ -20,6 +19,7 @@ COLUMNS = {
 """Of each measure its heading, a factor and decimals."""
 JUDGED = ("frames FD", "differences FD", "spectrum", "energy")
 """The first is of frames, the others of motion."""
+LINEAR = "lds-"
 NO = "–"
 
 
@@ -35,8 +35,20 @@ def faults(row: Result, system: str, measure: str) -> list[float]:
     return [fault(measure, entry[measure]) for entry in row["measured"][system]]
 
 
-def verdicts(row: Result) -> dict[str, dict[str, bool]]:
-    """By measure, whether ours is ``better`` than the linear system in the mean over samples, and
+def titled(system: str) -> str:
+    """What a system is called."""
+    if system.startswith(LINEAR):
+        return f"linear system, {system.removeprefix(LINEAR)} states"
+    return TITLES.get(system, system)
+
+
+def rivals(rows: Sequence[Result]) -> list[str]:
+    """The linear systems that ours is compared with."""
+    return list(dict.fromkeys(name for row in rows for name in row.get("linear", {})))
+
+
+def verdicts(row: Result, rival: str) -> dict[str, dict[str, bool]]:
+    """By measure, whether ours is ``better`` than a linear system in the mean over samples, and
     ``clear``, which is that even its worst sample is better than the other's best.
 
     A training that failed is better in nothing.
@@ -45,14 +57,14 @@ def verdicts(row: Result) -> dict[str, dict[str, bool]]:
         return {measure: {"better": False, "clear": False} for measure in JUDGED}
     found = {}
     for measure in JUDGED:
-        ours, theirs = (faults(row, system, measure) for system in ("revised", "lds"))
+        ours, theirs = (faults(row, system, measure) for system in ("revised", rival))
         found[measure] = {"better": mean(ours) < mean(theirs), "clear": max(ours) < min(theirs)}
     return found
 
 
-def wins(rows: Sequence[Result]) -> dict[str, Any]:
+def wins(rows: Sequence[Result], rival: str) -> dict[str, Any]:
     """Clips on which ours is better: by measure, in frames and all of motion, and of how many."""
-    judged = [verdicts(row) for row in rows]
+    judged = [verdicts(row, rival) for row in rows]
     return {
         "better": {m: sum(v[m]["better"] for v in judged) for m in JUDGED},
         "clear": {m: sum(v[m]["clear"] for v in judged) for m in JUDGED},
@@ -65,7 +77,7 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
     """table.md."""
     done = [row for row in rows if not row["failed"]]
     lines = ["# Dynamic textures", "", *(f"- {k}: {v}" for k, v in about.items()), ""]
-    lines += ["## Against the linear system", "", *_won(rows), ""]
+    lines += ["## Against linear systems", "", *_won(rows), ""]
     lines += ["## Measures", "", *_measures(done), ""]
     lines += ["## The end of clips four times as long", "", *_long(done), ""]
     lines += ["## Loops", "", *_loops(done), ""]
@@ -76,30 +88,32 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
 
 
 def _won(rows: Sequence[Result]) -> list[str]:
-    counted = wins(rows)
-    told = ", ".join(f"{name} {counted['better'][name]}" for name in JUDGED)
     lines = [
-        f"Clips on which CoopNets is better in the mean over samples, of {counted['of']}: "
-        f"**{told}**; in all four **{counted['all']}**.",
-        "",
-        *_heading(1, ["clip", *JUDGED]),
-    ]
+        f"On how many of {len(rows)} clips CoopNets is better in the mean over samples (clearly: "
+        "its worst sample better than the other's best):", "",
+        *_heading(1, ["than the", *JUDGED, "all four"]),
+    ]  # fmt: skip
+    for rival in rivals(rows):
+        found = wins(rows, rival)
+        cells = [f"{found['better'][m]} ({found['clear'][m]} clearly)" for m in JUDGED]
+        lines.append(_line([titled(rival), *cells, f"**{found['all']}**"]))
+    lines += ["", *_heading(2, ["clip", "than the", *JUDGED])]
     for row in rows:
-        cells = [
-            "clearly" if v["clear"] else "yes" if v["better"] else "no"
-            for v in verdicts(row).values()
-        ]
-        lines.append(_line([row["name"], *cells]))
+        for rival in rivals(rows):
+            cells = [
+                "clearly" if v["clear"] else "yes" if v["better"] else "no"
+                for v in verdicts(row, rival).values()
+            ]
+            lines.append(_line([row["name"], titled(rival), *cells]))
     return lines
 
 
 def _measures(rows: Sequence[Result]) -> list[str]:
     lines = _heading(2, ["clip", "system", *(title for title, _, _ in COLUMNS.values())])
     for row in rows:
-        for system, title in TITLES.items():
-            entries = row["measured"][system]
+        for system, entries in row["measured"].items():
             cells = [spread([e[name] for e in entries], *COLUMNS[name][1:]) for name in COLUMNS]
-            lines.append(_line([row["name"], title, *cells]))
+            lines.append(_line([row["name"], titled(system), *cells]))
     return lines
 
 
@@ -117,7 +131,7 @@ def _long(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["long"].items():
             cells = [spread([entry[name]], *COLUMNS[name][1:]) for name in names]
-            lines.append(_line([row["name"], TITLES[system], *cells]))
+            lines.append(_line([row["name"], titled(system), *cells]))
     return lines
 
 
@@ -126,7 +140,7 @@ def _loops(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["loop"].items():
             seams = [NO if entry[k] is None else f"{entry[k]:.2f}" for k in ("seam", "cut")]
-            lines.append(_line([row["name"], TITLES[system], str(entry["frames"]), *seams]))
+            lines.append(_line([row["name"], titled(system), str(entry["frames"]), *seams]))
     return lines
 
 
@@ -135,24 +149,33 @@ def _reconstructed(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["reconstructed"].items():
             cells = [f"{entry['numbers']:,}", f"{entry['psnr']:.2f}", f"{entry['ssim']:.3f}"]
-            lines.append(_line([row["name"], TITLES[system], *cells]))
+            lines.append(_line([row["name"], titled(system), *cells]))
     return lines
 
 
 def _taken(rows: Sequence[Result]) -> list[str]:
     lines = _heading(1, [
         "clip", "frames learnt", "training", "iterations", "step size x", "a clip drawn",
-        "reconstruction", "linear system", "its estimate", "least squares' radius",
+        "reconstruction",
     ])  # fmt: skip
     for row in rows:
-        ours, lds = row["training"], row["lds"]
+        ours = row["training"]
         lines.append(_line([
             row["name"], f"{row['clip']['learnt']}", f"{ours['seconds'] / 60:.1f} min",
             f"{ours['iterations']:,}", f"{ours['step_scale']:g}",
             f"{ours['seconds_to_draw']:.1f} s",
-            f"{row['reconstructed']['generator']['seconds']:.0f} s", f"{lds['seconds']:.1f} s",
-            lds["estimate"], f"{lds['least_squares_radius']:.4f}",
+            f"{row['reconstructed']['generator']['seconds']:.0f} s",
         ]))  # fmt: skip
+    lines += ["", *_heading(3, [
+        "clip", "system", "estimate", "states used", "least squares' radius", "learnt in",
+    ])]  # fmt: skip
+    for row in rows:
+        for system, taken in row["linear"].items():
+            radius, seconds = taken["least_squares_radius"], taken["seconds"]
+            lines.append(_line([
+                row["name"], titled(system), taken["estimate"], f"{taken['states']}",
+                f"{radius:.4f}", f"{seconds:.1f} s",
+            ]))  # fmt: skip
     return lines
 
 

@@ -112,12 +112,12 @@ def by_linear_system(data: ClipData, folder: Path, states: int, samples: int, se
 
     Args:
         data: what the networks learnt from.
-        folder: where ``lds.npz`` and ``reconstructed-lds.npz`` are kept.
+        folder: where both are kept, ``lds-30.npz`` and ``reconstructed-lds-30.npz`` of 30 states.
         states: n.
         samples: clips of the length that the networks learnt.
         seed: of the first sample; the others' follow.
     """
-    clips = [torch.from_numpy(clip) for clip in data.clips]
+    clips, name = [torch.from_numpy(clip) for clip in data.clips], linear(states)
 
     def work() -> Result:
         began = perf_counter()
@@ -129,10 +129,10 @@ def by_linear_system(data: ClipData, folder: Path, states: int, samples: int, se
 
         made = torch.stack([draw(i, data.frames) for i in range(samples)])
         long = draw(samples, LONGER * data.frames)
-        save_clips(folder / "lds.npz", {"clips": made, "long": long})
+        save_clips(folder / f"{name}.npz", {"clips": made, "long": long})
         first = to_unit(clips[0][:, : data.frames])
         again = to_pixels(system.show(system.states(first)))
-        save_clips(folder / "reconstructed-lds.npz", {"clip": again})
+        save_clips(folder / f"reconstructed-{name}.npz", {"clip": again})
         return {
             "states": len(system.a), "estimate": system.estimate, "seconds": seconds,
             "least_squares_radius": system.radius, "radius": spectral_radius(system.a),
@@ -141,7 +141,12 @@ def by_linear_system(data: ClipData, folder: Path, states: int, samples: int, se
 
     settings = {"original": digest(*clips), "states": states, "samples": samples, "seed": seed,
                 "frames": data.frames, "longer": LONGER}  # fmt: skip
-    return once(folder / "lds.json", settings, work)
+    return once(folder / f"{name}.json", settings, work)
+
+
+def linear(states: int) -> str:
+    """The name of a linear system."""
+    return f"lds-{states}"
 
 
 def save_clips(file: Path, clips: Drawn) -> None:

@@ -25,6 +25,7 @@ from coopnets.prepare import open_observed
 from dynamic.systems import (
     by_linear_system,
     by_pair,
+    linear,
     load_clips,
     reconstructed_by_pair,
     save_clips,
@@ -32,7 +33,7 @@ from dynamic.systems import (
 from experiments.cells import Result, digest, once
 from experiments.training import trained
 
-SYSTEMS = ("revised", "generator", "lds")
+OURS = ("revised", "generator")
 PIECES = 2
 ORIGINAL = "original.npz"
 
@@ -45,7 +46,7 @@ class Plan:
         out: folder of the experiment; each clip has a folder of its name in it.
         minutes: of training.
         options: further ones of ``coopnets train``.
-        states: of the linear system.
+        states: of each linear system.
         samples: clips of each system.
         search: how the latent sequence of the original is looked for.
         windows: of each side of a distance.
@@ -57,7 +58,7 @@ class Plan:
     out: Path
     minutes: float
     options: tuple[str, ...]
-    states: int
+    states: tuple[int, ...]
     samples: int
     search: Search
     windows: int
@@ -71,8 +72,8 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
 
     Returns:
         ``failed``, why there are no networks (and nothing else then), or None; ``clip``, what was
-        learnt from; ``training`` and ``lds``, what they took; ``reconstructed``, ``measured`` and
-        ``loop`` by system.
+        learnt from; ``training`` and ``linear`` (by system), what they took; ``reconstructed``,
+        ``measured``, ``long`` and ``loop`` by system.
 
     Raises:
         CoopNetsError: a file cannot be read or written, or a package is missing.
@@ -96,15 +97,18 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
     save_clips(folder / ORIGINAL, {"clip": first})
     plan.say(f"{name}: drawing")
     found["training"] = by_pair(model, folder, plan.samples, plan.seed, plan.say)
-    found["lds"] = by_linear_system(data, folder, plan.states, plan.samples, plan.seed)
+    found["linear"] = {
+        linear(n): by_linear_system(data, folder, n, plan.samples, plan.seed) for n in plan.states
+    }
     plan.say(f"{name}: reconstructing, {plan.search.steps} steps")
     latent = reconstructed_by_pair(model, first, plan.search, plan.seed, folder)
     found["reconstructed"] = {
-        "generator": {**latent, **_likeness(folder / "reconstructed-generator.npz", first)},
-        "lds": {"numbers": found["lds"]["numbers"],
-                **_likeness(folder / "reconstructed-lds.npz", first)},
+        system: {"numbers": taken["numbers"], "seconds": taken["seconds"],
+                 **_likeness(folder / f"reconstructed-{system}.npz", first)}
+        for system, taken in {"generator": latent, **found["linear"]}.items()
     }  # fmt: skip
-    return found | _measured(clips, model.config.frames, folder, plan)
+    systems = (*OURS, *found["linear"])
+    return found | _measured(clips, systems, model.config.frames, folder, plan)
 
 
 def first_frames(folder: Path) -> Tensor:
@@ -136,7 +140,9 @@ def _likeness(file: Path, original: Tensor) -> Result:
     return {"psnr": psnr, "ssim": ssim}
 
 
-def _measured(clips: Sequence[Tensor], frames: int, folder: Path, plan: Plan) -> Result:
+def _measured(
+    clips: Sequence[Tensor], systems: Sequence[str], frames: int, folder: Path, plan: Plan
+) -> Result:
     """Measures by system, a list of one for each sample; those of the long clips; the loop's."""
     network = plan.extractor
     common = {
@@ -161,7 +167,7 @@ def _measured(clips: Sequence[Tensor], frames: int, folder: Path, plan: Plan) ->
     measured: dict[str, list[Result]] = {}
     long: dict[str, Result] = {}
     loop: dict[str, Result] = {}
-    for system in SYSTEMS:
+    for system in systems:
         drawn = load_clips(folder / f"{system}.npz")
         measured[system] = [
             of(f"{system}-{i}", clip, i, original) for i, clip in enumerate(drawn["clips"])
