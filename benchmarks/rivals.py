@@ -23,8 +23,8 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 0.2}
 """Largest distance between two ends of one step, relative to the length of the step (root mean
 squares). bf16 has 8 bits, and its gradient is off by several per cent."""
 CLIPS = {**TOLERANCE, "fp32": 5e-3}
-"""Of clips: the gradient of PyTorch's three-dimensional convolution through oneDNN was found 0.25 %
-off its own in double precision; ours, and theirs without oneDNN, 0.016 %."""
+"""Of clips: the gradient of PyTorch's three-dimensional convolution through oneDNN is 0.25 %
+off its own in double precision; ours, and theirs without oneDNN, is off by 0.016 %."""
 
 
 def ours(f: AnyDescriptor, c: LangevinConfig, precision: str = "fp32") -> Chain:
