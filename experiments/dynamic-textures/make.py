@@ -122,7 +122,7 @@ def _about(
         "command": f"`{command}`",
         "clips": f"{len(videos)}, each learnt by itself: {', '.join(videos)}",
         "training": f"`coopnets train {shlex.join(plan.options)}`, {plan.minutes:g} minutes each",
-        "samples": f"{plan.samples} clips of each system, as long as what was learnt, seed "
+        "samples": f"{plan.samples} clips of each system, as long as an example, seed "
         f"{plan.seed}, none chosen; ± is their standard deviation",
         "linear system": f"{' and '.join(map(str, plan.states))} states, from the same frames",
         "distances": f"in features of {plan.extractor.name} ({plan.extractor.resize}), "

@@ -164,20 +164,38 @@ def test_stopped_commands_go_on(
     assert len(measured) == each + 1 + 3  # the linear system alone is another
 
 
-def test_a_failed_training_is_lost_and_the_others_go_on(
-    argv: list[str], tmp_path: Path, videos: Path
+def test_a_training_that_diverged_is_lost_and_the_others_go_on(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "videos"
-    shutil.copytree(videos, folder)
-    (folder / "broken.avi").write_bytes(b"no video")
-    assert make.main([*argv, "--videos", str(folder), "--clips", "broken", "short"]) == 0
+    usual = work.trained
+
+    def unlucky(video: Path, run: Path, *more: Any) -> CoopNets:
+        if "long" in video.name:
+            run.mkdir(parents=True)
+            (run / "log.txt").write_text("diverged at iteration 9 (NaN): gave up after 5 tries\n")
+            raise CoopNetsError("the training failed, as said above")
+        return usual(video, run, *more)
+
+    monkeypatch.setattr(work, "trained", unlucky)
+    assert make.main(argv) == 0
     found = table(tmp_path)
     assert [bool(row["failed"]) for row in found["rows"]] == [True, False]
     assert found["better"]["lds-5"]["of"] == 2
     text = (tmp_path / "out" / "table.md").read_text()
-    assert (
-        "## Failed" in text and "| broken | linear system, 5 states | no | no | no | no |" in text
-    )
+    assert "- long: diverged at iteration 9 (NaN): gave up" in text
+    assert "| long | linear system, 5 states | no | no | no | no |" in text
+
+
+def test_what_cannot_be_trained_on_ends_the_command(
+    argv: list[str], tmp_path: Path, videos: Path, capsys: Err
+) -> None:
+    folder = tmp_path / "videos"
+    shutil.copytree(videos, folder)
+    (folder / "broken.avi").write_bytes(b"no video")
+    assert make.main([*argv, "--videos", str(folder), "--clips", "broken", "short"]) == 1
+    said = capsys.readouterr().err
+    assert "broken.avi" in said and "dynamic-textures: the training of" in said
+    assert not (tmp_path / "out" / "table.md").exists()
 
 
 def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:

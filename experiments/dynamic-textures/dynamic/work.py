@@ -22,6 +22,7 @@ from coopnets.evaluate.motion import (
     seam,
 )
 from coopnets.prepare import open_observed
+from coopnets.runfolder import RunFolder
 from dynamic.systems import (
     by_linear_system,
     by_pair,
@@ -71,22 +72,25 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
     """All of one clip, from where it stands.
 
     Returns:
-        ``failed``, why there are no networks (and nothing else then), or None; ``clip``, what was
-        learnt from; ``training`` and ``linear`` (by system), what they took; ``reconstructed``,
-        ``measured``, ``long`` and ``loop`` by system.
+        ``failed``, the last words of a training that diverged (and nothing else then), or None;
+        ``clip``, what was learnt from; ``training`` and ``linear`` (by system), what they took;
+        ``reconstructed``, ``measured``, ``long`` and ``loop`` by system.
 
     Raises:
-        CoopNetsError: a file cannot be read or written, or a package is missing.
+        CoopNetsError: the clip or the settings make no training, a file cannot be read or written,
+            or a package is missing.
     """
     folder = plan.out / name
     plan.say(f"{name}: training up to {plan.minutes:g} minutes")
     try:
         model = trained(video, folder / "run", plan.minutes, plan.options)
-        if not model.config.frames:
-            raise CoopNetsError("these settings learn pictures: take a preset of clips")
-    except CoopNetsError as error:
-        plan.say(f"{name}: {error}")
-        return {"name": name, "failed": str(error)}
+    except CoopNetsError:
+        if (why := gave_up(folder / "run")) is None:
+            raise  # other settings, a broken file: nothing that a table should count
+        plan.say(f"{name}: {why}")
+        return {"name": name, "failed": why}
+    if not model.config.frames:
+        raise CoopNetsError("these settings learn pictures: take a preset of clips")
     data = open_observed(model.config, str(video), "train", None, None, False, plan.say)
     clips = [torch.from_numpy(clip) for clip in data.clips]
     found: Result = {"name": name, "failed": None, "clip": {
@@ -109,6 +113,13 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
     }  # fmt: skip
     systems = (*OURS, *found["linear"])
     return found | _measured(clips, systems, model.config.frames, folder, plan)
+
+
+def gave_up(run: Path) -> str | None:
+    """The last words of a training that diverged again and again; None if it did not."""
+    log = RunFolder(run).log_file
+    said = log.read_text().splitlines() if log.exists() else []
+    return said[-1] if said and "gave up" in said[-1] else None
 
 
 def first_frames(folder: Path) -> Tensor:
