@@ -10,13 +10,18 @@ from coopnets.models import packed as module
 from coopnets.presets import preset
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar", "scene", "pt-cifar", "matlab-object"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits", "cifar", "scene", "pt-cifar", "matlab-object", "texture", "matlab-texture"],
+)
 @pytest.mark.parametrize("count", [1, 3])
 def test_packed_is_the_same_function(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uneven padding at 28x28, slopes of 0, 0.01 and 0.2, kernels that leave a rest."""
     c = preset(name)
+    if "texture" in name:
+        c = replace(c, size=32)
     torch.manual_seed(0)
     narrow = replace(
         c.descriptor, channels=(9, 8, 7, 6)[: len(c.descriptor.channels)], init_std=0.2

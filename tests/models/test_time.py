@@ -33,21 +33,39 @@ def first(x: Tensor) -> Tensor:
     return x.permute(0, 4, 1, 2, 3)
 
 
-@pytest.mark.parametrize(("count", "kernel", "stride"), [(9, 5, 2), (8, 3, 1), (6, 2, 2)])
-def test_spread_is_the_adjoint_of_windows(count: int, kernel: int, stride: int) -> None:
-    x = torch.randn(2, count, 3, 4, dtype=torch.double)
-    seen = windows(x, kernel, stride)
+PLACES = [(9, 5, 2, 0, 3), (8, 3, 1, 1, 8), (6, 2, 2, 0, 3), (8, 5, 2, 1, 4), (7, 5, 1, 6, 9)]
+"""Frames, kernel, stride, first and windows; the last with windows beyond both ends."""
+
+
+@pytest.mark.parametrize(("frames", "kernel", "stride", "first", "count"), PLACES)
+def test_windows_hold_the_frames_they_name(
+    frames: int, kernel: int, stride: int, first: int, count: int
+) -> None:
+    x = torch.arange(1.0, frames + 1).view(1, frames, 1)
+    seen = windows(x, kernel, stride, first, count)[0]
+    for t in range(count):
+        for tap in range(kernel):
+            at = stride * t + tap - first
+            assert seen[t, tap] == (at + 1 if 0 <= at < frames else 0)
+
+
+@pytest.mark.parametrize(("frames", "kernel", "stride", "first", "count"), PLACES)
+def test_spread_is_the_adjoint_of_windows(
+    frames: int, kernel: int, stride: int, first: int, count: int
+) -> None:
+    x = torch.randn(2, frames, 3, 4, dtype=torch.double)
+    seen = windows(x, kernel, stride, first, count)
     y = torch.randn_like(seen)
-    back = spread(y, kernel, stride, count)
+    back = spread(y, kernel, stride, first, frames)
     assert torch.allclose((seen * y).sum(), (x * back).sum())
 
 
 def test_windows_and_spread_have_second_derivatives() -> None:
     x = torch.randn(1, 7, 2, 2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: windows(v, 3, 2), x)
-    assert torch.autograd.gradgradcheck(lambda v: windows(v, 3, 2) ** 3, x)
+    assert torch.autograd.gradcheck(lambda v: windows(v, 3, 2, 1, 4), x)
+    assert torch.autograd.gradgradcheck(lambda v: windows(v, 3, 2, 1, 4) ** 3, x)
     y = torch.randn(1, 3, 2, 6, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda v: spread(v, 3, 2, 8), y)
+    assert torch.autograd.gradcheck(lambda v: spread(v, 3, 2, 1, 6), y)
 
 
 @pytest.mark.parametrize(

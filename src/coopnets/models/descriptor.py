@@ -80,6 +80,7 @@ class Descriptor(nn.Module):
         everywhere = not isinstance(top, nn.Linear)  # alike at every position
         with torch.no_grad():
             layers = [_with_weights(layer, dtype) for layer in self.features]
+            weight, bias = torch.ones(1, 1, 1, 1), torch.zeros(())
             if top is not None:
                 weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
                 weight = weight.view(1, *((-1, 1, 1) if everywhere else self.map))
@@ -88,10 +89,10 @@ class Descriptor(nn.Module):
         few: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
 
         def f(x: Tensor) -> Tensor:
-            if top is not None and not everywhere and packs(x, modules):
+            if packs(x, modules):
                 if x.shape not in few:
-                    few[x.shape] = packed(x, modules, weight)
-                return few[x.shape](x) + bias
+                    few[x.shape] = packed(x, modules, weight, bias)
+                return few[x.shape](x)
             h = x
             for layer in layers:
                 h = layer(h)

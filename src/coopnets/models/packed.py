@@ -65,13 +65,17 @@ def packs(x: Tensor, layers: Sequence[nn.Module]) -> bool:
     )
 
 
-def packed(x: Tensor, layers: Sequence[nn.Module], weight: Tensor) -> Callable[[Tensor], Tensor]:
+def packed(
+    x: Tensor, layers: Sequence[nn.Module], weight: Tensor, bias: Tensor
+) -> Callable[[Tensor], Tensor]:
     """f for images like x.
 
     Args:
         x: images, (B, C, H, W); only its shape matters.
         layers: convolutions, each followed by its nonlinearity.
-        weight: of the top, (1, C', H', W'): f is the sum of the last map times it, without bias.
+        weight: of the top, (1, C', H', W'), or (1, C', 1, 1) for all positions of the last map,
+            whose sum times it is f.
+        bias: of the top, at each of these.
 
     Returns:
         A function (B, C, H, W) to (B,), once differentiable with respect to the images.
@@ -84,7 +88,8 @@ def packed(x: Tensor, layers: Sequence[nn.Module], weight: Tensor) -> Callable[[
         assert slope is not None
         one, shape = _pack(layer, shape)
         made.append((one, slope))
-    return lambda images: _Packed.apply(images, made, weight)
+    positions = shape[2] * shape[3] if weight.shape[2:] == (1, 1) else 1
+    return lambda images: _Packed.apply(images, made, weight) + bias * positions
 
 
 class _Packed(torch.autograd.Function):
@@ -105,7 +110,7 @@ class _Packed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         ops = torch.ops
-        down = gradients[0][:, None, None, None] * ctx.weight
+        down = (gradients[0][:, None, None, None] * ctx.weight).expand_as(ctx.maps[-1])
         for (one, slope), h in zip(reversed(ctx.made), reversed(ctx.maps), strict=True):
             # A map has the sign of what the nonlinearity was given.
             down = ops.aten.leaky_relu_backward(down, h, slope, True)

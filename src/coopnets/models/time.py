@@ -57,7 +57,10 @@ class TimeConv(nn.Module):
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The same with weights from elsewhere."""
         before, after = ends(x.shape[1], self.frames, self.step, self.padding)
-        seen = windows(extended(x, before, after, self.loop), self.frames, self.step)
+        count = (x.shape[1] + before + after - self.frames) // self.step + 1
+        if self.loop:
+            x, before = around(x, before, after), 0
+        seen = windows(x, self.frames, self.step, before, count)
         y = self.conv.convolve(seen.flatten(0, 1).permute(0, 3, 1, 2), weight, bias)
         return torch.unflatten(y.permute(0, 2, 3, 1), 0, seen.shape[:2])
 
@@ -107,7 +110,8 @@ class WholeFrames(nn.Module):
     def _slide(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Every frame under every tap in one product; then the taps are added up along time."""
         taps = F.linear(x.flatten(2), weight).float()
-        taps = extended(taps, self.padding, self.padding, self.loop)
+        both = (self.padding, self.padding)
+        taps = around(taps, *both) if self.loop else F.pad(taps, (0, 0, *both))
         split = torch.unflatten(taps, 2, (self.frames, -1))
         moved = split.unfold(1, self.frames, self.step)
         y = moved.diagonal(dim1=2, dim2=4).sum(-1) + bias  # (B, T', C_out)
@@ -176,11 +180,8 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C_in) to (B, T', H', W', C_out)."""
-        count = x.shape[1]
-        y = self._in_space(x)
-        first, length = placed(count, self.frames, self.step, self.valid, self.cut[0])
-        reached = max((count - 1) * self.step + self.frames, first + length)
-        return spread(y, self.frames, self.step, reached)[:, first : first + length] + self.bias
+        first, length = placed(x.shape[1], self.frames, self.step, self.valid, self.cut[0])
+        return spread(self._in_space(x), self.frames, self.step, first, length) + self.bias
 
     def _in_space(self, x: Tensor) -> Tensor:
         """Every frame by itself, (B, T, H', W', frames C_out)."""
@@ -222,59 +223,66 @@ def ends(count: int, kernel: int, stride: int, padding: int | None) -> tuple[int
     return total // 2, total - total // 2
 
 
-def extended(x: Tensor, before: int, after: int, loop: bool) -> Tensor:
-    """(B, T, ...) with zeros, or in a loop what comes around, before and behind along T."""
-    if not before and not after:
-        return x
-    if loop:
-        places = torch.arange(-before, x.shape[1] + after, device=x.device) % x.shape[1]
-        return x.index_select(1, places)
-    return F.pad(x, (*(0, 0) * (x.ndim - 2), before, after))
+def around(x: Tensor, before: int, after: int) -> Tensor:
+    """(B, T, ...) as a loop, with what comes around before and behind along T."""
+    places = torch.arange(-before, x.shape[1] + after, device=x.device) % x.shape[1]
+    return x.index_select(1, places)
 
 
-def windows(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """(B, T, ..., C) to (B, T', ..., kernel C): k neighbouring frames, channels side by side."""
-    y: Tensor = _Windows.apply(x, kernel, stride)
+def windows(x: Tensor, kernel: int, stride: int, first: int, count: int) -> Tensor:
+    """(B, T, ..., C) to (B, count, ..., kernel C): neighbouring frames, channels side by side.
+
+    Window t has the frames from ``stride t - first`` on, zeros where there are none.
+    """
+    y: Tensor = _Windows.apply(x, kernel, stride, first, count)
     return y
 
 
-def spread(y: Tensor, kernel: int, stride: int, count: int) -> Tensor:
+def spread(y: Tensor, kernel: int, stride: int, first: int, count: int) -> Tensor:
     """(B, T', ..., kernel C) to (B, count, ..., C): the adjoint, which adds overlaps up."""
-    x: Tensor = _Spread.apply(y, kernel, stride, count)
+    x: Tensor = _Spread.apply(y, kernel, stride, first, count)
     return x
 
 
 class _Windows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: int, stride: int) -> Tensor:
-        ctx.place = (kernel, stride, x.shape[1])
-        count = (x.shape[1] - kernel) // stride + 1
-        y = x.new_empty(len(x), count, *x.shape[2:-1], kernel, x.shape[-1])
+    def forward(ctx: Any, x: Tensor, kernel: int, stride: int, first: int, count: int) -> Tensor:
+        ctx.place = (kernel, stride, first, x.shape[1])
+        whole = first == 0 and stride * (count - 1) + kernel <= x.shape[1]
+        make = x.new_empty if whole else x.new_zeros
+        y = make(len(x), count, *x.shape[2:-1], kernel, x.shape[-1])
         for tap in range(kernel):
-            y[..., tap, :] = _under(x, tap, stride, count)
+            at, under = _meet(tap - first, stride, count, x.shape[1])
+            y[:, at, ..., tap, :] = x[:, under]
         return y.flatten(-2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return spread(gradients[0], *ctx.place), None, None
+        return spread(gradients[0], *ctx.place), None, None, None, None
 
 
 class _Spread(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, kernel: int, stride: int, count: int) -> Tensor:
-        ctx.place = (kernel, stride, y.shape[1])
+    def forward(ctx: Any, y: Tensor, kernel: int, stride: int, first: int, count: int) -> Tensor:
+        ctx.place = (kernel, stride, first, y.shape[1])
         parts = torch.unflatten(y, -1, (kernel, -1))
         x = y.new_zeros(len(y), count, *parts.shape[2:-2], parts.shape[-1])
         for tap in range(kernel):
-            _under(x, tap, stride, y.shape[1]).add_(parts[..., tap, :])
+            at, under = _meet(tap - first, stride, y.shape[1], count)
+            x[:, under] += parts[:, at, ..., tap, :]
         return x
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        kernel, stride, count = ctx.place
-        return windows(gradients[0], kernel, stride)[:, :count], None, None, None
+        return windows(gradients[0], *ctx.place), None, None, None, None
 
 
-def _under(x: Tensor, tap: int, stride: int, count: int) -> Tensor:
-    """The frames that lie under one tap of the kernel, a view."""
-    return x[:, tap : tap + stride * (count - 1) + 1 : stride]
+def _meet(offset: int, stride: int, windows: int, frames: int) -> tuple[slice, slice]:
+    """Which windows have a frame under a tap, and which frames these are.
+
+    Under the tap, window t has frame ``stride t + offset``, if that is one of ``frames``.
+    """
+    begin = max(0, -(offset // stride))
+    end = max(begin, min(windows, (frames - 1 - offset) // stride + 1))
+    start = stride * begin + offset
+    return slice(begin, end), slice(start, start + stride * (end - begin), stride)
