@@ -96,9 +96,9 @@ texture = Config(
     generator=GeneratorConfig(
         latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
     ),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.03),
     descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
-    generator_optimizer=OptimizerConfig(lr=0.0003),
+    generator_optimizer=OptimizerConfig(lr=0.001),
     batch_size=16,
     chains=16,
     memory=10,
