@@ -80,6 +80,7 @@ class Descriptor(nn.Module):
         everywhere = not isinstance(top, nn.Linear)  # alike at every position
         with torch.no_grad():
             layers = [_with_weights(layer, dtype) for layer in self.features]
+            weights = [layer.keywords["weight"] for layer in layers if isinstance(layer, partial)]
             weight, bias = torch.ones(1, 1, 1, 1), torch.zeros(())
             if top is not None:
                 weight, bias = top.weight.float().sum(0), _bias(top).float().sum()
@@ -91,7 +92,7 @@ class Descriptor(nn.Module):
         def f(x: Tensor) -> Tensor:
             if packs(x, modules):
                 if x.shape not in few:
-                    few[x.shape] = packed(x, modules, weight, bias)
+                    few[x.shape] = packed(x, modules, weights, weight, bias)
                 return few[x.shape](x)
             h = x
             for layer in layers:

@@ -66,13 +66,18 @@ def packs(x: Tensor, layers: Sequence[nn.Module]) -> bool:
 
 
 def packed(
-    x: Tensor, layers: Sequence[nn.Module], weight: Tensor, bias: Tensor
+    x: Tensor,
+    layers: Sequence[nn.Module],
+    weights: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
 ) -> Callable[[Tensor], Tensor]:
     """f for images like x.
 
     Args:
         x: images, (B, C, H, W); only its shape matters.
         layers: convolutions, each followed by its nonlinearity.
+        weights: of the convolutions.
         weight: of the top, (1, C', H', W'), or (1, C', 1, 1) for all positions of the last map,
             whose sum times it is f.
         bias: of the top, at each of these.
@@ -82,11 +87,11 @@ def packed(
     """
     made: list[tuple[Packed, float]] = []
     shape: tuple[int, ...] = tuple(x.shape)
-    for layer, nonlinearity in zip(layers[::2], layers[1::2], strict=True):
+    for layer, nonlinearity, kernels in zip(layers[::2], layers[1::2], weights, strict=True):
         assert isinstance(layer, Conv2d)
         slope = _slope(nonlinearity)
         assert slope is not None
-        one, shape = _pack(layer, shape)
+        one, shape = _pack(layer, kernels, shape)
         made.append((one, slope))
     positions = shape[2] * shape[3] if weight.shape[2:] == (1, 1) else 1
     return lambda images: _Packed.apply(images, made, weight) + bias * positions
@@ -123,7 +128,7 @@ class _Packed(torch.autograd.Function):
         return down, None, None
 
 
-def _pack(layer: Conv2d, shape: Sequence[int]) -> tuple[Packed, tuple[int, ...]]:
+def _pack(layer: Conv2d, weight: Tensor, shape: Sequence[int]) -> tuple[Packed, tuple[int, ...]]:
     """The layer for maps of a shape, and the shape of what it gives."""
     kernel, stride = layer.kernel_size[0], layer.stride[0]
     padding = None if layer.same else int(layer.padding[0])
@@ -135,7 +140,7 @@ def _pack(layer: Conv2d, shape: Sequence[int]) -> tuple[Packed, tuple[int, ...]]
         side + 2 * inner - kernel - (count - 1) * stride
         for side, count in zip(sides, out, strict=True)
     )
-    weight, ops = layer.weight.detach().contiguous(), torch.ops.mkldnn
+    weight, ops = weight.contiguous(), torch.ops.mkldnn
     given, made = [shape[0], shape[1], *sides], [shape[0], layer.out_channels, *out]
     up = ops._reorder_convolution_weight(
         weight, [inner] * 2, [stride] * 2, [1, 1], 1, given
@@ -161,7 +166,7 @@ def _available() -> bool:
         layer = Conv2d(2, 3, 4, 2, None)
         x = torch.linspace(-1, 1, 2 * 6 * 6).view(1, 2, 6, 6)
         with torch.no_grad():
-            one, _ = _pack(layer, x.shape)
+            one, _ = _pack(layer, layer.weight, x.shape)
             f = _Packed.apply(x, [(one, 0.2)], torch.ones(1, 3, 3, 3))
             expected = F.leaky_relu(layer(x), 0.2).sum()
         return bool(torch.allclose(f, expected, rtol=1e-4, atol=1e-5))
