@@ -88,7 +88,7 @@ object_128 = replace(
 
 texture = Config(
     preset="texture",
-    size=128,
+    size=64,
     windows=True,
     descriptor=DescriptorConfig(
         channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO, top="map"
@@ -96,15 +96,20 @@ texture = Config(
     generator=GeneratorConfig(
         latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
     ),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.03),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(
+        lr=0.007, clip=1.0, decay=0.1, decay_every=80, decay_floor=0.1
+    ),
     generator_optimizer=OptimizerConfig(lr=0.001),
-    batch_size=16,
-    chains=16,
+    batch_size=8,
+    chains=8,
     memory=10,
     teaching=1,
+    data_noise=0.01,
     ema=0.995,
 )
+"""80 iterations at a rate that finds the scale of f, then a tenth of it: with few chains a faster
+descriptor soon steepens until the chain swings from pixel to pixel (docs/textures.md)."""
 
 dynamic_texture = Config(
     preset="dynamic-texture",
