@@ -12,7 +12,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +27,19 @@ from coopnets.complete.latent import Search
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import open_extractor
 from coopnets.evaluate.motion import WINDOW
-from coopnets.evaluate.provenance import provenance
 from coopnets.lds import STATES
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, write
-from experiments.training import spoken, use_threads
+from experiments.command import circumstances, new_parser, run, say, show
+from experiments.training import use_threads
 
 SCRIPT = "experiments/dynamic-textures/make.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
-    given, more = _parser().parse_known_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return make(given, more, spoken(SCRIPT, words))
-    except CoopNetsError as error:
-        print(f"dynamic-textures: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("dynamic-textures: interrupted; repeat the command to go on", file=sys.stderr)
-        return 130
+    return run(SCRIPT, _parser(), make, argv)
 
 
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
@@ -72,7 +62,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             steps=given.latent_steps, starts=given.starts, trial=max(1, given.latent_steps // 8)
         ),
         windows=given.windows, seed=given.seed,
-        extractor=open_extractor(given.features, device=device), say=_say,
+        extractor=open_extractor(given.features, device=device), say=say,
     )  # fmt: skip
     rows: list[Result] = []
     with RunFolder(given.out).locked():
@@ -82,11 +72,10 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             _show(rows[-1], given.out, given.publish)
             draw_spectra(rows, given.out / "spectra.png")
             _write(given.out, rows, _about(plan, given, command, videos, device))
-            _say(f"{name}: done, {time.perf_counter() - began:.0f} s of this command")
+            say(f"{name}: done, {time.perf_counter() - began:.0f} s of this command")
         if given.publish is not None:
             draw_spectra(rows, given.publish / "spectra.png")
-    print((given.out / "table.md").read_text())
-    print(given.out / "table.md")
+    show(given.out / "table.md")
     return 0
 
 
@@ -116,8 +105,6 @@ def _write(out: Path, rows: Sequence[Result], about: dict[str, Any]) -> None:
 def _about(
     plan: Plan, given: argparse.Namespace, command: str, videos: dict[str, Path], device: Any
 ) -> dict[str, Any]:
-    made = provenance(device)
-    machine = made.pop("machine")
     return {
         "command": f"`{command}`",
         "clips": f"{len(videos)}, each learnt by itself: {', '.join(videos)}",
@@ -129,17 +116,12 @@ def _about(
         f"{plan.windows} random windows a side, {100 * WINDOW:.0f} % of a frame's side",
         "reconstruction": f"of the first frames, z from {plan.search.starts} starts in "
         f"{plan.search.steps} Langevin steps",
-        "machine": ", ".join(f"{key} {value}" for key, value in machine.items()),
-        **made,
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        **circumstances(device),
     }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--videos", type=Path, required=True, help="folder of the clips: videos, animated GIFs")
     add("--out", type=Path, required=True, help="folder for runs, clips, figures and tables")
@@ -147,7 +129,6 @@ def _parser() -> argparse.ArgumentParser:
         help="some of them, by their files' names without suffix; by default all")  # fmt: skip
     add("--minutes", type=float, default=45.0, help="of training for each clip")
     add("--size", type=int, help="side of the frames; by default the preset's")
-    add("--threads", type=int, help="to compute with; by default as many as the machine allows")
     add("--preset", default="dynamic-texture", help="settings of the training")
     add("--states", type=int, nargs="+", default=[STATES, 2 * STATES], help="of linear systems")
     add("--samples", type=int, default=4, help="clips drawn and measured of each system")
@@ -159,10 +140,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--publish", type=Path, metavar="DIR",
         help="also write figures without originals, and the moving pictures, there")  # fmt: skip
     return parser
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

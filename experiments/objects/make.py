@@ -12,7 +12,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,15 @@ import torch
 from coopnets.data import ImageData, open_images
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import Yardstick, evaluate, open_extractor
-from coopnets.evaluate.provenance import provenance
 from coopnets.evaluate.scores import SPREAD
 from coopnets.model import CoopNets
 from coopnets.pictures import grid
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, once, save_picture, weights_of, write
+from experiments.command import circumstances, new_parser, run, say, show, table_row
 from experiments.gallery import draw
 from experiments.objects.copies import nearest
-from experiments.training import spoken, trained, use_threads
+from experiments.training import trained, use_threads
 
 PRESETS = {64: "face", 128: "object-128"}
 PLANE = "matlab-object"
@@ -80,16 +79,7 @@ def jobs(sizes: Sequence[int], counts: Sequence[int], plane: int) -> list[Job]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
-    given, more = _parser().parse_known_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return make(given, more, spoken("experiments/objects/make.py", words))
-    except CoopNetsError as error:
-        print(f"objects: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("objects: interrupted; repeat the command to go on", file=sys.stderr)
-        return 130
+    return run("experiments/objects/make.py", _parser(), make, argv)
 
 
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
@@ -101,7 +91,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     with RunFolder(given.out).locked():
         for job in todo:
-            _say(f"{job.name}: training up to {given.minutes:g} minutes")
+            say(f"{job.name}: training up to {given.minutes:g} minutes")
             options = ["--preset", job.preset, "--limit", str(job.count), *more]
             model = trained(given.data, given.out / job.name / "run", given.minutes, options)
             row: Result = {"name": job.name, "preset": job.preset, "size": model.config.size,
@@ -112,8 +102,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             about = _about(given, more, command, model)
             write(given.out / "table.md", markdown(rows, about))
             write(given.out / "table.json", json.dumps({"about": about, "rows": rows}, indent=1))
-    print((given.out / "table.md").read_text())
-    print(given.out / "table.md")
+    show(given.out / "table.md")
     return 0
 
 
@@ -123,7 +112,7 @@ def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
 
     def images(limit: int | None) -> ImageData:
         return open_images(
-            given.data, size=c.size, channels=c.image_channels, crop=c.crop, limit=limit, say=_say
+            given.data, size=c.size, channels=c.image_channels, crop=c.crop, limit=limit, say=say
         )
 
     learnt = images(job.count)
@@ -145,7 +134,7 @@ def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
         row["scores"] = once(
             folder / "scores.json", settings,
             lambda: {r["source"]: r["scores"] for r in evaluate(
-                model, stick, samples=given.samples, seed=given.seed, say=_say)},
+                model, stick, samples=given.samples, seed=given.seed, say=say)},
         )  # fmt: skip
     return row
 
@@ -159,12 +148,12 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
     columns = ["run", "preset", "images", "iterations", "training", "displacement",
                "nearest training image", "of training images", *heads]  # fmt: skip
     lines = ["# Objects", "", *(f"- {key}: {value}" for key, value in about.items()), "",
-             _line(columns), "| --- | --- |" + " ---: |" * (len(columns) - 2)]  # fmt: skip
+             table_row(columns), "| --- | --- |" + " ---: |" * (len(columns) - 2)]  # fmt: skip
     for row in rows:
         scores = [f"{row['scores'][head.partition(': ')[0]][head.partition(': ')[2]]:.4g}"
                   if "scores" in row else "–" for head in heads]  # fmt: skip
         moved = row["displacement"]
-        lines.append(_line([
+        lines.append(table_row([
             row["name"], row["preset"], f"{row['images']:,}", f"{row['iterations']:,}",
             f"{row['seconds'] / 60:.1f} min", "–" if moved is None else f"{moved:.3f}",
             f"{row['nearest']:.3f}", f"{row['nearest_among_images']:.3f}", *scores,
@@ -175,8 +164,6 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
 def _about(
     given: argparse.Namespace, more: Sequence[str], command: str, model: CoopNets
 ) -> dict[str, Any]:
-    made = provenance(model.device)
-    machine = made.pop("machine")
     return {
         "command": f"`{command}`",
         "data": Path(given.data).name,
@@ -187,17 +174,12 @@ def _about(
         "distances": f"of {given.samples:,} samples to all images of the set, those of the "
         "training among them" if given.samples else "left out",
         "seed": given.seed,
-        "machine": ", ".join(f"{key} {value}" for key, value in machine.items()),
-        **made,
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        **circumstances(model.device),
     }  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--data", required=True, help="aligned objects: a folder, zip, Parquet, ...")
     add("--out", type=Path, required=True, help="folder for runs, pictures and the table")
@@ -209,17 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=int, default=1000,
         help="scored against all images of the set; 0 leaves it out")  # fmt: skip
     add("--features", default="efficientnet-lite0", help="network that distances are measured in")
-    add("--threads", type=int, help="to compute with; by default as many as the machine allows")
     add("--seed", type=int, default=0, help="of samples and paths")
     return parser
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

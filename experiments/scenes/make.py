@@ -21,8 +21,9 @@ from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, write
+from experiments.command import new_parser, run, show, table_row
 from experiments.gallery import draw
-from experiments.training import called, spoken, use_threads
+from experiments.training import called, use_threads
 
 METHODS = ("CoopNets descriptor", "CoopNets generator", "DCGAN")
 ALL = "all"
@@ -30,16 +31,7 @@ ALL = "all"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
-    given, more = _parser().parse_known_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return make(given, more, spoken("experiments/scenes/make.py", words))
-    except CoopNetsError as error:
-        print(f"scenes: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("scenes: interrupted; repeat the command to go on", file=sys.stderr)
-        return 130
+    return run("experiments/scenes/make.py", _parser(), make, argv)
 
 
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
@@ -61,8 +53,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
                 write(given.out / "table.md", markdown(rows, command))
                 content = {"command": command, "rows": rows, "nearer": nearer(rows)}
                 write(given.out / "table.json", json.dumps(content, indent=1))
-    print((given.out / "table.md").read_text())
-    print(given.out / "table.md")
+    show(given.out / "table.md")
     return 0
 
 
@@ -122,14 +113,14 @@ def markdown(rows: Sequence[Result], command: str) -> str:
         f"- nearer to the held-out photos than DCGAN, by {names['frechet']}: the descriptor in "
         f"{counted[METHODS[0]]}, the generator in {counted[METHODS[1]]} of {counted['of']} rows",
         "- iterations: CoopNets and DCGAN, in the same time", "",
-        _line(columns), "| --- |" + " ---: |" * (len(columns) - 1),
+        table_row(columns), "| --- |" + " ---: |" * (len(columns) - 1),
     ]  # fmt: skip
     for row in rows:
         cells = [_cell(row, m, score) for score in ("frechet", "kernel") for m in METHODS]
         floor = "–" if row["floor"] is None else f"{row['floor'][names['frechet']]:.4g}"
         taken = [f"{row['rows'][m]['iteration']:,}" for m in (METHODS[0], METHODS[2])]
         first = [row["scene"], f"{row['images']:,}", f"{row['real']:,}"]
-        lines.append(_line([*first, *cells, floor, " and ".join(taken)]))
+        lines.append(table_row([*first, *cells, floor, " and ".join(taken)]))
     warnings = dict.fromkeys(w for row in rows for w in row["warnings"])
     return "\n".join([*lines, "", *(f"- {w}" for w in warnings), ""])
 
@@ -148,10 +139,7 @@ def _cell(row: Result, method: str, score: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--train", required=True, help="training photos: a path with {} for the scene's name")
     add("--test", required=True, help="held-out photos of the same scenes, with {} as well")
@@ -164,12 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--moments", type=int, default=2, help="times at which curves of quality have points")
     add("--preset", default="scene", help="settings of the training")
     add("--samples", type=int, default=1000, help="scored for each method and row")
-    add("--threads", type=int, help="to compute with; by default as many as the machine allows")
     return parser
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.cells import Result
+from experiments.command import table_row
 from experiments.textures.measures import SIDES
 
 TITLES = {
@@ -59,7 +60,7 @@ def _distances(rows: Sequence[Result], side: int) -> list[str]:
         found = {method: distance(row, method, side) for method in TITLES}
         verdict = NO if found["ps"] is None else "yes" if _wins(row, side) else "no"
         cells = [NO if v is None else f"{v:.1f}" for v in found.values()]
-        lines.append(_line([row["name"], *cells, verdict]))
+        lines.append(table_row([row["name"], *cells, verdict]))
     return lines
 
 
@@ -69,7 +70,7 @@ def _correlations(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         entries = {**row["measured"], "halves": row["halves"]}
         cells = [f"{entries[c]['correlation']:.3f}" if c in entries else NO for c in columns]
-        lines.append(_line([row["name"], *cells]))
+        lines.append(table_row([row["name"], *cells]))
     return lines
 
 
@@ -88,13 +89,9 @@ def _taken(rows: Sequence[Result]) -> list[str]:
             f"{ps['seconds'] / 60:.1f} min", f"{ps['iterations']:,}", f"{ps['fell']:.0f} times",
             "yes" if ps["converged"] else "no",
         ]  # fmt: skip
-        lines.append(_line([row["name"], *cells]))
+        lines.append(table_row([row["name"], *cells]))
     return lines
 
 
 def _heading(names: Sequence[str]) -> list[str]:
-    return [_line(names), "| --- |" + " ---: |" * (len(names) - 1)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return [table_row(names), "| --- |" + " ---: |" * (len(names) - 1)]

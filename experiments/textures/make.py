@@ -12,7 +12,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +20,20 @@ if __name__ == "__main__":  # as a script, whose own folder is searched instead 
 
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import open_extractor
-from coopnets.evaluate.provenance import provenance
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, write
+from experiments.command import circumstances, new_parser, run, say, show
 from experiments.textures.figures import draw_all, draw_texture
 from experiments.textures.layout import markdown, wins
 from experiments.textures.sources import find
 from experiments.textures.work import Plan, carry_out
-from experiments.training import spoken, use_threads
+from experiments.training import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
-    given, more = _parser().parse_known_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return make(given, more, spoken("experiments/textures/make.py", words))
-    except CoopNetsError as error:
-        print(f"textures: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("textures: interrupted; repeat the command to go on", file=sys.stderr)
-        return 130
+    return run("experiments/textures/make.py", _parser(), make, argv)
 
 
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
@@ -58,7 +48,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     plan = Plan(
         out=given.out, minutes=given.minutes, options=("--preset", given.preset, *more),
         ps_iterations=given.ps_iterations, windows=given.windows, seed=given.seed,
-        extractor=open_extractor(given.features, device=device), say=_say,
+        extractor=open_extractor(given.features, device=device), say=say,
     )  # fmt: skip
     rows: list[Result] = []
     with RunFolder(given.out).locked():
@@ -70,12 +60,11 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             _write(given.out, rows, _about(plan, given, command, len(textures), device))
             if given.publish is not None:
                 draw_texture(rows[-1], folder, given.publish / f"{texture.name}.png", False)
-            _say(f"{texture.name}: done, {time.perf_counter() - began:.0f} s of this command")
+            say(f"{texture.name}: done, {time.perf_counter() - began:.0f} s of this command")
         draw_all(rows, given.out, given.out / "textures.png")
         if given.publish is not None:
             draw_all(rows, given.out, given.publish / "textures.png", False)
-    print((given.out / "table.md").read_text())
-    print(given.out / "table.md")
+    show(given.out / "table.md")
     return 0
 
 
@@ -88,8 +77,6 @@ def _write(out: Path, rows: Sequence[Result], about: dict[str, Any]) -> None:
 def _about(
     plan: Plan, given: argparse.Namespace, command: str, textures: int, device: Any
 ) -> dict[str, Any]:
-    made = provenance(device)
-    machine = made.pop("machine")
     return {
         "command": f"`{command}`",
         "textures": f"{textures}, the middle {given.side}x{given.side} pixels of each, for all "
@@ -99,23 +86,17 @@ def _about(
         "none chosen",
         "distance": f"Frechet, in features of {plan.extractor.name} ({plan.extractor.resize}), "
         f"{plan.windows} random windows a side",
-        "machine": ", ".join(f"{key} {value}" for key, value in machine.items()),
-        **made,
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        **circumstances(device),
     }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--textures", nargs="+", type=Path, default=[], help="pictures, or folders of them")
     add("--skimage", action="store_true", help="also brick, grass and gravel of scikit-image")
     add("--out", type=Path, required=True, help="folder for runs, pictures, figures and tables")
     add("--minutes", type=float, default=15.0, help="of training for each texture")
-    add("--threads", type=int, help="to compute with; by default as many as the machine allows")
     add("--preset", default="texture", help="settings of the training")
     add("--side", type=int, default=256, help="the middle square of each picture that is used")
     add("--windows", type=int, default=500, help="random windows on each side of a distance")
@@ -133,10 +114,6 @@ def _parser() -> argparse.ArgumentParser:
         help="names of pictures whose licence lets the original be published, ps_* for instance",
     )
     return parser
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

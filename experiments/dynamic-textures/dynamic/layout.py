@@ -6,6 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from experiments.cells import Result
+from experiments.command import table_row
 
 TITLES = {
     "revised": "CoopNets", "generator": "its generator alone", "piece": "another piece",
@@ -96,7 +97,7 @@ def _won(rows: Sequence[Result]) -> list[str]:
     for rival in rivals(rows):
         found = wins(rows, rival)
         cells = [f"{found['better'][m]} ({found['clear'][m]} clearly)" for m in JUDGED]
-        lines.append(_line([titled(rival), *cells, f"**{found['all']}**"]))
+        lines.append(table_row([titled(rival), *cells, f"**{found['all']}**"]))
     lines += ["", *_heading(2, ["clip", "than the", *JUDGED])]
     for row in rows:
         for rival in rivals(rows):
@@ -104,7 +105,7 @@ def _won(rows: Sequence[Result]) -> list[str]:
                 "clearly" if v["clear"] else "yes" if v["better"] else "no"
                 for v in verdicts(row, rival).values()
             ]
-            lines.append(_line([row["name"], titled(rival), *cells]))
+            lines.append(table_row([row["name"], titled(rival), *cells]))
     return lines
 
 
@@ -113,7 +114,7 @@ def _measures(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entries in row["measured"].items():
             cells = [spread([e[name] for e in entries], *COLUMNS[name][1:]) for name in COLUMNS]
-            lines.append(_line([row["name"], titled(system), *cells]))
+            lines.append(table_row([row["name"], titled(system), *cells]))
     return lines
 
 
@@ -131,7 +132,7 @@ def _long(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["long"].items():
             cells = [spread([entry[name]], *COLUMNS[name][1:]) for name in names]
-            lines.append(_line([row["name"], titled(system), *cells]))
+            lines.append(table_row([row["name"], titled(system), *cells]))
     return lines
 
 
@@ -140,7 +141,7 @@ def _loops(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["loop"].items():
             seams = [NO if entry[k] is None else f"{entry[k]:.2f}" for k in ("seam", "cut")]
-            lines.append(_line([row["name"], titled(system), str(entry["frames"]), *seams]))
+            lines.append(table_row([row["name"], titled(system), str(entry["frames"]), *seams]))
     return lines
 
 
@@ -149,7 +150,7 @@ def _reconstructed(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, entry in row["reconstructed"].items():
             cells = [f"{entry['numbers']:,}", f"{entry['psnr']:.2f}", f"{entry['ssim']:.3f}"]
-            lines.append(_line([row["name"], titled(system), *cells]))
+            lines.append(table_row([row["name"], titled(system), *cells]))
     return lines
 
 
@@ -160,7 +161,7 @@ def _taken(rows: Sequence[Result]) -> list[str]:
     ])  # fmt: skip
     for row in rows:
         ours = row["training"]
-        lines.append(_line([
+        lines.append(table_row([
             row["name"], f"{row['clip']['learnt']}", f"{ours['seconds'] / 60:.1f} min",
             f"{ours['iterations']:,}", f"{ours['step_scale']:g}",
             f"{ours['seconds_to_draw']:.1f} s",
@@ -172,7 +173,7 @@ def _taken(rows: Sequence[Result]) -> list[str]:
     for row in rows:
         for system, taken in row["linear"].items():
             radius, seconds = taken["least_squares_radius"], taken["seconds"]
-            lines.append(_line([
+            lines.append(table_row([
                 row["name"], titled(system), taken["estimate"], f"{taken['states']}",
                 f"{radius:.4f}", f"{seconds:.1f} s",
             ]))  # fmt: skip
@@ -181,8 +182,4 @@ def _taken(rows: Sequence[Result]) -> list[str]:
 
 def _heading(words: int, names: Sequence[str]) -> list[str]:
     """Columns of words first, then of numbers."""
-    return [_line(names), "|" + " --- |" * words + " ---: |" * (len(names) - words)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return [table_row(names), "|" + " --- |" * words + " ---: |" * (len(names) - words)]
