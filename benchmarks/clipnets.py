@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coopnets.models import ClipDescriptor
-from coopnets.models.time import TimeConv, WholeClip, WholeFrames, ends
+from coopnets.models.layers import ends
+from coopnets.models.time import TimeConv, WholeClip, WholeFrames
 
 Layer = TimeConv | WholeFrames | WholeClip
 
@@ -18,9 +19,10 @@ class PlainClipDescriptor(nn.Module):
     Args:
         f: whose weights it takes, as copies.
         shape: (C, T, H, W) of the clips.
+        activation: between the layers, not in place.
     """
 
-    def __init__(self, f: ClipDescriptor, shape: tuple[int, ...]) -> None:
+    def __init__(self, f: ClipDescriptor, shape: tuple[int, ...], activation: nn.Module) -> None:
         super().__init__()
         self.pads: list[tuple[int, ...]] = []
         plain: list[nn.Module] = []
@@ -29,7 +31,7 @@ class PlainClipDescriptor(nn.Module):
             plain.append(made)
             self.pads.append(pads)
         self.layers = nn.ModuleList(plain)
-        self.activation = nn.ReLU() if _relu(f) else nn.LeakyReLU(_slope(f))
+        self.activation = activation
         self.to(next(f.parameters()).device)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,11 +107,3 @@ def _filled(made: nn.Conv3d, weight: Tensor, bias: Tensor | None) -> nn.Conv3d:
         if made.bias is not None and bias is not None:
             made.bias.copy_(bias)
     return made
-
-
-def _relu(f: ClipDescriptor) -> bool:
-    return any(isinstance(layer, nn.ReLU) for layer in f.layers)
-
-
-def _slope(f: ClipDescriptor) -> float:
-    return next(la.negative_slope for la in f.layers if isinstance(la, nn.LeakyReLU))

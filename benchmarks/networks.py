@@ -66,7 +66,9 @@ def last_weight(f: nn.Module) -> nn.Parameter:
 def plain(config: Config, f: AnyDescriptor) -> nn.Module:
     """The same function as a descriptor's, in the layers that PyTorch users write."""
     if isinstance(f, ClipDescriptor):
-        return PlainClipDescriptor(f, image_shape(config))
+        c = config.descriptor
+        between = _not_in_place(activation(c.activation, c.slope))
+        return PlainClipDescriptor(f, image_shape(config), between)
     return PlainDescriptor(config, f)
 
 

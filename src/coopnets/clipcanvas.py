@@ -76,7 +76,8 @@ def plan_clip(
     Raises:
         CoopNetsError: the networks cannot; the message says what they can.
     """
-    frames, size = frames or config.frames, size or (config.size, config.size)
+    frames = config.frames if frames is None else frames
+    size = size or (config.size, config.size)
     if frames < 1 or min(size) < 1:
         raise CoopNetsError(f"a clip of {frames} frames of {size[0]}x{size[1]} has no pixels")
     grown, stretched = size != (config.size, config.size), frames != config.frames

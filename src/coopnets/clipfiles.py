@@ -38,16 +38,15 @@ def write_clips(
     out: Path,
     fps: float,
     first: int = 0,
-    loop: bool = True,
     columns: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Write batches (B, C, T, H, W) in [-1, 1] to ``out``, by its suffix.
 
-    A moving picture (.mp4, .mkv, .webm, .avi, .gif, .webp) shows several clips side by side. An
-    .npz holds uint8 (N, C, T, H, W) under ``clips``, and ``fps``. A folder holds the frames of a
-    single clip, 000000.png and so on, or of several a folder each. Whatever ends it early, no
-    half of a file or of a clip is left.
+    A moving picture (.mp4, .mkv, .webm, .avi, .gif, .webp) shows several clips side by side;
+    GIF and WebP repeat for ever. An .npz holds uint8 (N, C, T, H, W) under ``clips``, and
+    ``fps``. A folder holds the frames of a single clip, 000000.png and so on, or of several a
+    folder each. Whatever ends it early, no half of a file or of a clip is left.
 
     Args:
         batches: the clips, together ``number`` of them; not asked for before all that can be
@@ -57,7 +56,6 @@ def write_clips(
         fps: frames a second. GIF and WebP get every second frame, or third, beyond what viewers
             show at its speed.
         first: number of the first clip, which names its folder.
-        loop: whether GIF and WebP repeat for ever or play once; of the others players decide.
         columns: clips beside each other in a moving picture; by default as many as below.
         say: told in a line where the file is not quite what was asked.
 
@@ -79,7 +77,7 @@ def write_clips(
         if suffix == ".npz":
             write_array(batches, number, out, "clips", fps=np.float64(fps))
         elif suffix:
-            _write_moving(_side_by_side(batches, number, columns), out, fps, loop, say)
+            _write_moving(_side_by_side(batches, number, columns), out, fps, say)
         else:
             _write_folders(batches, number, out, first)
     except OSError as error:
@@ -90,12 +88,12 @@ def animation(x: Tensor, fps: float, columns: int) -> bytes:
     """Clips (N, C, T, H, W) in [-1, 1] side by side as an animated WebP that repeats for ever."""
     frames, rate = thinned(_frames(to_pixels(x.cpu()), columns), fps, WEBP_FPS)
     stream = BytesIO()
-    write_webp(frames, stream, rate, loop=True)
+    write_webp(frames, stream, rate)
     return stream.getvalue()
 
 
 def _write_moving(
-    frames: Iterator[Pixels], out: Path, fps: float, loop: bool, say: Callable[[str], None]
+    frames: Iterator[Pixels], out: Path, fps: float, say: Callable[[str], None]
 ) -> None:
     suffix = out.suffix.lower()
     most = FASTEST.get(suffix, fps)
@@ -113,7 +111,7 @@ def _write_moving(
         else:
             write = write_gif if suffix == ".gif" else write_webp
             with fresh.open("wb") as file:
-                write(frames, file, fps, loop)
+                write(frames, file, fps)
         fresh.replace(out)
     finally:
         fresh.unlink(missing_ok=True)
@@ -149,11 +147,15 @@ def _write_folders(batches: Iterable[Tensor], number: int, out: Path, first: int
         raise CoopNetsError(f"{out} is not empty: choose another folder")
     clips = (clip for batch in batches for clip in to_pixels(batch.cpu()))
     for folder, clip in zip(folders, clips, strict=True):
-        _write_frames(clip, folder)
+        write_frames(clip, folder)
 
 
-def _write_frames(clip: Tensor, folder: Path) -> None:
-    """A folder of the frames of a clip (C, T, H, W), which appears when it is whole."""
+def write_frames(clip: Tensor, folder: Path) -> None:
+    """A folder of the frames of a clip, uint8 (C, T, H, W), which appears when it is whole.
+
+    Raises:
+        OSError: it cannot be written, or is there and not empty.
+    """
     fresh = folder.resolve().with_name(folder.resolve().name + ".unfinished")
     shutil.rmtree(fresh, ignore_errors=True)
     try:

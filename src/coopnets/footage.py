@@ -98,8 +98,8 @@ def write_video(
         raise CoopNetsError(f"FFmpeg's {encoder} failed: {error}") from error
 
 
-def write_gif(frames: Iterable[Pixels], file: BinaryIO, fps: float, loop: bool) -> None:
-    """Write an animated GIF.
+def write_gif(frames: Iterable[Pixels], file: BinaryIO, fps: float) -> None:
+    """Write an animated GIF that repeats for ever.
 
     All frames share the colours, chosen from the whole clip, and a fixed pattern stands for the
     colours between them: a pixel that does not change stays the same, where error diffusion would
@@ -113,11 +113,10 @@ def write_gif(frames: Iterable[Pixels], file: BinaryIO, fps: float, loop: bool) 
         frames: of one size.
         file: where to.
         fps: frames a second, at most ``GIF_FPS``.
-        loop: repeat for ever, or play once.
     """
     clip = np.stack(list(frames))
     _check_side(clip[0])
-    options: dict[str, Any] = {"loop": 0} if loop else {}
+    options: dict[str, Any] = {"loop": 0}
     if clip.shape[3] == 1:
         pictures = [Image.fromarray(frame[..., 0]) for frame in clip]
     else:
@@ -129,21 +128,20 @@ def write_gif(frames: Iterable[Pixels], file: BinaryIO, fps: float, loop: bool) 
     )  # fmt: skip
 
 
-def write_webp(frames: Iterable[Pixels], file: BinaryIO, fps: float, loop: bool) -> None:
-    """Write an animated WebP, with little loss.
+def write_webp(frames: Iterable[Pixels], file: BinaryIO, fps: float) -> None:
+    """Write an animated WebP that repeats for ever, with little loss.
 
     Args:
         frames: of one size.
         file: where to.
         fps: frames a second, at most ``WEBP_FPS``.
-        loop: repeat for ever, or play once.
     """
     pictures = [Image.fromarray(frame[..., 0] if frame.shape[2] == 1 else frame)
                 for frame in frames]  # fmt: skip
     _check_side(np.asarray(pictures[0])[..., None])
     pictures[0].save(
         file, "WEBP", save_all=True, append_images=pictures[1:], quality=90, method=4,
-        duration=durations(len(pictures), fps, 1), loop=0 if loop else 1,
+        duration=durations(len(pictures), fps, 1), loop=0,
     )  # fmt: skip
 
 

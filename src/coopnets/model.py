@@ -12,12 +12,12 @@ from huggingface_hub import HfApi
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from coopnets.canvas import Canvas, batch_that_fits, plan
 from coopnets.card import model_card
 from coopnets.chance import per_sample
-from coopnets.clipcanvas import ClipCanvas, clips_that_fit, loop_unit, nearest_loop, plan_clip
+from coopnets.clipcanvas import loop_unit, nearest_loop
 from coopnets.config import SAMPLED_BY, Config, Precision, image_shape, to_dict
-from coopnets.errors import CoopNetsError, RunError
+from coopnets.data.frames import USUAL_RATE
+from coopnets.errors import RunError
 from coopnets.interpolate import Kind, linear, plane, sphere
 from coopnets.layout import arrange
 from coopnets.models import (
@@ -25,7 +25,6 @@ from coopnets.models import (
     AnyGenerator,
     ClipDescriptor,
     ClipGenerator,
-    Generator,
     energy,
     evaluating,
     new_descriptor,
@@ -35,15 +34,12 @@ from coopnets.pictures import contact_sheet, grid, save_grid
 from coopnets.precision import autocast, resolve
 from coopnets.pretrained import WEIGHTS, read
 from coopnets.sample import each_its_own, latents, propose, refine, samples
+from coopnets.stage import stage
 from coopnets.version import __version__
 
 if TYPE_CHECKING:  # loaded when something is completed
     from coopnets.complete.infill import By, Completer
     from coopnets.complete.latent import Search
-
-
-FPS = 25.0
-"""Frames a second where nothing says how many."""
 
 
 class CoopNets:
@@ -94,11 +90,11 @@ class CoopNets:
     @property
     def fps(self) -> float:
         """Frames a second of the clips that were learnt."""
-        return float(self.about.get("data", {}).get("fps") or self.config.fps or FPS)
+        return float(self.about.get("data", {}).get("fps") or self.config.fps or USUAL_RATE)
 
     def loop_length(self, frames: int) -> int:
         """The length of a loop next to so many frames."""
-        g, f = self.generator, self.networks.get("descriptor")
+        g, (f, _) = self.generator, self._pair()
         unit = loop_unit(cast(ClipGenerator, g), cast(ClipDescriptor | None, f))
         return nearest_loop(frames, unit)
 
@@ -179,14 +175,15 @@ class CoopNets:
         """
         if langevin_steps:
             self._network("descriptor")
-        c, canvas = self.config, self._canvas(size, tile, frames, loop, langevin_steps)
-        if isinstance(canvas, ClipCanvas):
-            batch_size = clips_that_fit(c, canvas, batch_size, self.device)
-        elif canvas is not None:
-            batch_size = batch_that_fits(c, canvas, batch_size, self.device)
+        if size is not None or tile or frames is not None or loop:
+            self._network("generator")
+        c, (f, g) = self.config, self._pair()
+        canvas, batch_size = stage(
+            c, g, None if langevin_steps == 0 else f, size=size, tile=tile, frames=frames,
+            loop=loop, batch_size=batch_size, device=self.device,
+        )  # fmt: skip
         return samples(
-            cast(AnyDescriptor | None, self.networks.get("descriptor")),
-            cast(AnyGenerator | None, self.networks.get("generator")), c.langevin, n,
+            f, g, c.langevin, n,
             canvas=canvas, image=image_shape(c), seed=seed, first=first,
             steps=langevin_steps, precision=self.precision,
             step_scale=self.about.get("step_scale", 1.0), batch_size=batch_size,
@@ -316,9 +313,9 @@ class CoopNets:
         """What :meth:`complete` completes batches with, for streams of images."""
         from coopnets.complete.infill import Completer
 
+        f, g = self._pair()
         return Completer(
-            self.config, cast(AnyGenerator | None, self.networks.get("generator")),
-            cast(AnyDescriptor | None, self.networks.get("descriptor")), by=method, search=search,
+            self.config, g, f, by=method, search=search,
             blend=blend, langevin_steps=langevin_steps, seed=seed,
             step_scale=self.about.get("step_scale", 1.0), precision=self.precision,
         )  # fmt: skip
@@ -360,6 +357,11 @@ class CoopNets:
             self.save_pretrained(scratch)
             return str(api.upload_folder(repo_id=repo_id, folder_path=scratch))
 
+    def _pair(self) -> tuple[AnyDescriptor | None, AnyGenerator | None]:
+        """Descriptor and generator, as far as there are."""
+        f, g = (self.networks.get(name) for name in ("descriptor", "generator"))
+        return cast(AnyDescriptor | None, f), cast(AnyGenerator | None, g)
+
     def _network(self, name: str) -> nn.Module:
         try:
             return self.networks[name]
@@ -368,30 +370,6 @@ class CoopNets:
                 f"the method {self.config.method} has no {name}: its samples are those of its "
                 f"{self.sources[-1]}"
             ) from None
-
-    def _canvas(
-        self, size: tuple[int, int] | None, tile: bool, frames: int | None, loop: bool,
-        steps: int | None,
-    ) -> Canvas | ClipCanvas | None:  # fmt: skip
-        """Where samples are drawn; None if they are such as in training."""
-        c = self.config
-        if c.frames:
-            if tile:
-                raise CoopNetsError("clips cannot be tiled: a clip that repeats is a --loop")
-            if "generator" not in self.networks:
-                if size is not None or frames is not None or loop:
-                    raise CoopNetsError("another length or size needs a generator")
-                return None
-            f = self.networks.get("descriptor") if steps != 0 else None
-            return plan_clip(
-                c, cast(ClipGenerator, self.generator), cast(ClipDescriptor | None, f),
-                frames, size, loop,
-            )  # fmt: skip
-        if frames is not None or loop:
-            raise CoopNetsError("this model draws pictures: --frames and --loop are of clips")
-        if size is None and not tile:
-            return None
-        return plan(c, cast(Generator, self.generator), *(size or (c.size, c.size)), tile)
 
     def _refine(self, x: Tensor, noise: Any, steps: int | None) -> Tensor:
         return refine(

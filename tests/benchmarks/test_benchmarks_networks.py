@@ -65,7 +65,8 @@ def test_the_plain_generator_of_odd_kernels_costs_the_same() -> None:
 
 def test_batches_are_left_out_that_nobody_has() -> None:
     assert batches_of(preset("scene"), (1, 16, 100)) == [1, 16, 100]
-    assert batches_of(preset("texture"), (1, 16, 100)) == [1, 16]
+    assert batches_of(preset("object-128"), (1, 16, 100)) == [1, 16]
+    assert batches_of(preset("matlab-texture"), (1, 16, 100)) == [1]
     assert batches_of(preset("dynamic-texture"), (1, 16, 100)) == [1]
 
 

@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coopnets.models.layers import ends
 from coopnets.models.time import (
     TimeConv,
     Up,
     WholeClip,
     WholeFrames,
-    ends,
     needed,
     placed,
     spread,

@@ -106,13 +106,11 @@ def complete(
     if c.frames:
         from coopnets.complete.clips import clip_masks, complete_clips
 
-        means = complete_clips(
+        done, means = complete_clips(
             completer, images, clip_masks(mask, c, seed=seed, invert=invert_mask), out, about,
             split=split, limit=limit, samples=samples, truth=truth, device=model.device, say=_say,
         )  # fmt: skip
-        told = {"out": str(out), "method": completer.by, **means}
-        print(json_module.dumps(told) if json else _last_line(means, 1, out))
-        return 0
+        return _tell(out, completer.by, done, means, json)
     mask_of = open_masks(mask, c.size, c.crop, seed=seed, invert=invert_mask)
     pictures = open_damaged(
         images, size=c.size, channels=c.image_channels, crop=c.crop, split=split, limit=limit,
@@ -132,9 +130,7 @@ def complete(
         done += len(batch)
         means = output.save(time.perf_counter() - began)
         pace(done)
-    told = {"out": str(out), "method": completer.by, "completed": done, **means}
-    print(json_module.dumps(told) if json else _last_line(means, done, out))
-    return 0
+    return _tell(out, completer.by, done, means, json)
 
 
 def _check(**numbers: int | None) -> None:
@@ -162,6 +158,12 @@ def _pace() -> Callable[[int], None]:
             _say(f"{done:,} completed")
 
     return pace
+
+
+def _tell(out: Path, by: str, done: int, means: dict[str, Any], as_json: bool) -> int:
+    told = {"out": str(out), "method": by, "completed": done, **means}
+    print(json_module.dumps(told) if as_json else _last_line(means, done, out))
+    return 0
 
 
 def _last_line(means: dict[str, Any], done: int, out: Path) -> str:

@@ -1,7 +1,8 @@
 """Clips with parts missing: ``coopnets complete`` for models of clips."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from coopnets.complete.infill import Completer
-from coopnets.complete.masks import center_square, check_mask, random_square, read_mask
+from coopnets.complete.masks import check_mask, read_mask, squares
 from coopnets.complete.output import GREY, MEASURES, RESULTS, ROWS, SHEET
 from coopnets.complete.scores import scores
 from coopnets.config import Config
@@ -19,7 +20,7 @@ from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.data.reels import natural
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.files import write_whole
-from coopnets.pictures import contact_sheet, save_grid, to_image
+from coopnets.pictures import contact_sheet, save_grid
 
 PLAYING = "playing.webp"
 
@@ -39,14 +40,10 @@ def clip_masks(spec: str, config: Config, *, seed: int, invert: bool) -> Callabl
         CoopNetsError: no such mask.
     """
     count, size = config.frames, config.size
+    place = squares(spec, size, seed)
+    if place is not None:
+        return lambda number: _still(place(number), count)
     kind, _, rest = spec.partition(":")
-    if kind in ("random", "center"):
-        if not rest.isdecimal():
-            raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
-        side, middle = int(rest), center_square(int(rest), size)
-        if kind == "center":
-            return lambda number: _still(middle, count)
-        return lambda number: _still(random_square(side, size, seed, number), count)
     if kind == "frames":
         lost = _frames(spec, rest, count)[None, :, None, None].expand(1, count, size, size)
         return lambda number: lost
@@ -82,17 +79,20 @@ def complete_clips(
     truth: bool,
     device: torch.device,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Complete the first frames of each clip; return the mean scores, empty without truth.
+) -> tuple[int, dict[str, Any]]:
+    """Complete the first frames of each clip.
 
     Writes a folder of frames for each completion, ``sheet.png`` and ``playing.webp`` (damaged |
     completed | truth), and ``results.json``.
+
+    Returns:
+        How many, and the mean scores, empty without truth.
 
     Raises:
         CoopNetsError: the folder holds completions already, or cannot be written; a mask hides
             nothing or everything.
     """
-    from coopnets.clipfiles import animation
+    from coopnets.clipfiles import animation, write_frames
 
     c = completer.config
     clips = open_clips(
@@ -112,7 +112,8 @@ def complete_clips(
         entry: dict[str, Any] = {"clip": i, "hidden": int(hidden.sum()), "files": []}
         for k, y in enumerate(kept):
             name = f"{i:06d}" if samples is None else f"{i:06d}-{k + 1}"
-            _write_frames(out / name, y[0])
+            with _writing(out / name):
+                write_frames(y[0], out / name)
             entry["files"].append(name)
             if truth:
                 found = scores(to_unit(y), x, hidden)
@@ -124,11 +125,14 @@ def complete_clips(
             rows.append(torch.cat([*shown, x] if truth else shown))
         means = {m: sum(sum(e[m]) / len(e[m]) for e in entries) / len(entries)
                  for m in MEASURES if truth}  # fmt: skip
-        _write_results(out, {**about, "completed": len(entries), "mean": means, "clips": entries})
+        content = {**about, "completed": len(entries), "mean": means, "clips": entries}
+        with _writing(out / RESULTS):
+            write_whole(out / RESULTS, json.dumps(content, indent=1).encode())
         save_grid(contact_sheet(torch.cat(rows)), out / SHEET)
     moving = animation(torch.cat(rows), clips.fps, columns=len(rows[0]))
-    _write(out / PLAYING, moving)
-    return {m: {"mean": v, "95 %": None} for m, v in means.items()}
+    with _writing(out / PLAYING):
+        write_whole(out / PLAYING, moving)
+    return len(entries), {m: {"mean": v, "95 %": None} for m, v in means.items()}
 
 
 def _still(mask: Tensor, count: int) -> Tensor:
@@ -157,21 +161,10 @@ def _drawn(file: Path, size: int, invert: bool) -> Tensor:
     return (~hidden if invert else hidden)[None]
 
 
-def _write_frames(folder: Path, clip: Tensor) -> None:
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Say in one line that a file cannot be written, if it cannot."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for t, frame in enumerate(clip.unbind(1)):
-            to_image(frame).save(folder / f"{t:06d}.png")
-    except OSError as error:
-        raise CoopNetsError(f"cannot write {folder}: {error.strerror or error}") from error
-
-
-def _write_results(out: Path, content: dict[str, Any]) -> None:
-    _write(out / RESULTS, json.dumps(content, indent=1).encode())
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        write_whole(file, content)
+        yield
     except OSError as error:
         raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error

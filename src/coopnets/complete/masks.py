@@ -49,6 +49,28 @@ def random_square(side: int, size: int, seed: int, number: int) -> Tensor:
     return square(side, size, top, left)
 
 
+def squares(spec: str, size: int, seed: int) -> Callable[[int], Tensor] | None:
+    """From the number of an image to its mask (1, size, size); None if no square is asked for.
+
+    Args:
+        spec: ``random:SIDE``, ``center:SIDE``, or something else.
+        size: of the images.
+        seed: places random squares.
+
+    Raises:
+        CoopNetsError: the side is missing, or leaves nothing visible.
+    """
+    kind, _, side = spec.partition(":")
+    if kind not in ("random", "center"):
+        return None
+    if not side.isdecimal():
+        raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
+    middle = center_square(int(side), size)
+    if kind == "center":
+        return lambda number: middle
+    return lambda number: random_square(int(side), size, seed, number)
+
+
 def check_images(x: Tensor, image: tuple[int, ...], mask: Tensor) -> None:
     """Pass images (B, \\*image) in [-1, 1] as a model takes them.
 
@@ -113,15 +135,9 @@ def open_masks(spec: str, size: int, crop: int | None, *, seed: int, invert: boo
         CoopNetsError: no such mask; or, from the function returned, one that does not fit its
             picture, hides nothing of it or everything.
     """
-    kind, _, side = spec.partition(":")
-    if kind in ("random", "center"):
-        if not side.isdecimal():
-            raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
-        _check_side(int(side), size)
-        middle = center_square(int(side), size)
-        if kind == "center":
-            return lambda number, picture: middle
-        return lambda number, picture: random_square(int(side), size, seed, number)
+    place = squares(spec, size, seed)
+    if place is not None:
+        return lambda number, picture: place(number)
     path = Path(spec).expanduser()
     if path.is_dir():
         files = _Folder(path)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from coopnets.config import DescriptorConfig, GeneratorConfig
-from coopnets.models.layers import BatchNorm2d, activation, start_normal
-from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, ends, needed
+from coopnets.models.layers import BatchNorm2d, activation, ends, start_normal
+from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
 WHOLE = 0
 """As large as the map."""

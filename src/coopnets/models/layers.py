@@ -75,7 +75,7 @@ def placed(
         Padding that all ends share, which costs the library's kernels no copy; what is padded
         beyond it (left, right, top, bottom), nothing if it is nowhere; and the positions.
     """
-    pads = [_pads(side, kernel, stride, padding) for side in (height, width)]
+    pads = [ends(side, kernel, stride, padding) for side in (height, width)]
     positions = [
         (side + sum(ends) - kernel) // stride + 1
         for side, ends in zip((height, width), pads, strict=True)
@@ -89,14 +89,15 @@ def _torus(x: Tensor, kernel: int, stride: int, padding: int | None) -> Tensor:
     """The torus cut open, with as much on each side as zeros are put there otherwise."""
     for axis in (2, 3):
         side = x.shape[axis]
-        before, after = _pads(side, kernel, stride, padding)
+        before, after = ends(side, kernel, stride, padding)
         if before or after:
             places = torch.arange(-before, side + after, device=x.device) % side
             x = x.index_select(axis, places)
     return x
 
 
-def _pads(side: int, kernel: int, stride: int, padding: int | None) -> tuple[int, int]:
+def ends(side: int, kernel: int, stride: int, padding: int | None) -> tuple[int, int]:
+    """What is put before and behind along an axis; ``padding`` None is SAME, more behind."""
     if padding is not None:
         return padding, padding
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from coopnets.models.layers import Conv2d
+from coopnets.models.layers import Conv2d, ends
 
 Function = Callable[[Tensor], Tensor]
 
@@ -213,14 +213,6 @@ def needed(length: int, kernel: int, stride: int, valid: bool, cut: bool) -> int
     if cut:
         return -(-length // stride) - (-kernel // stride) - 1
     return (length - (kernel - 1 if valid else 0)) // stride
-
-
-def ends(count: int, kernel: int, stride: int, padding: int | None) -> tuple[int, int]:
-    """Frames put before and behind; ``padding`` None is SAME, the larger part behind."""
-    if padding is not None:
-        return padding, padding
-    total = max((-(-count // stride) - 1) * stride + kernel - count, 0)
-    return total // 2, total - total // 2
 
 
 def around(x: Tensor, before: int, after: int) -> Tensor:
