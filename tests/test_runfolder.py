@@ -45,6 +45,8 @@ def test_other_settings_are_refused_and_shown(folder: RunFolder) -> None:
 def test_other_data_are_refused(folder: RunFolder) -> None:
     with pytest.raises(RunError, match=r"data: x\.npy -> y\.npy"):
         start(folder, fingerprint="def", source="y.npy")
+    with pytest.raises(RunError, match=r"data: x\.npy has other content than then"):
+        start(folder, fingerprint="def")
     start(folder, source="/elsewhere/x.npy")  # the same pixels
 
 

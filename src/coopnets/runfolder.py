@@ -185,12 +185,19 @@ class RunFolder:
         changes = differences(self.config(), config)
         known = stored.get("data", {})
         if known.get("fingerprint") != data["fingerprint"]:
-            changes.append(f"data: {known.get('source', 'unknown')} -> {data['source']}")
+            changes.append(other_data(known.get("source", "unknown"), data["source"]))
         if changes:
             raise RunError(
                 f"{self.path} holds a run of other settings ({'; '.join(changes)}): repeat its "
                 "own command to go on, choose another --run, or start over with --fresh"
             )
+
+
+def other_data(before: str, now: str) -> str:
+    """What differs between data of two fingerprints, for a message."""
+    return (
+        f"data: {now} has other content than then" if before == now else f"data: {before} -> {now}"
+    )
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ from coopnets.config import SAMPLED_BY, Config, differences, from_dict, to_dict
 from coopnets.data import ImageData
 from coopnets.errors import RunError
 from coopnets.report.page import duration
-from coopnets.runfolder import EVALUATION, UNFINISHED, RunFolder, rewrite
+from coopnets.runfolder import EVALUATION, UNFINISHED, RunFolder, other_data, rewrite
 from coopnets.version import __version__
 
 EQUAL_MACHINE = ("processor", "threads", "accelerator")
@@ -127,7 +127,7 @@ class ComparisonFolder:
         stored = self.about()
         changes = differences(stored["config"], plan.config)
         if stored["data"]["fingerprint"] != data.fingerprint:
-            changes.append(f"data: {stored['data'].get('source')} -> {data.source}")
+            changes.append(other_data(stored["data"].get("source", "unknown"), data.source))
         if plan.max_time < stored["max_time"]:
             changes.append(
                 f"max-time: {duration(stored['max_time'])} -> {duration(plan.max_time)}"
