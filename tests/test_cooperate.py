@@ -118,7 +118,7 @@ def test_descriptor_step_raises_f_of_data_over_revisions() -> None:
         return (learner.f(x).mean() - learner.f(x_tilde).mean()).item()
 
     before = gap()
-    learner.step("descriptor", learner.descriptor_loss(x, x_tilde)[0], 0)
+    learner.step(learner.descriptor_loss(x, x_tilde)[0], 0, "descriptor")
     assert gap() > before
 
 
@@ -157,7 +157,7 @@ def test_order_revise_infer_descriptor_generator(monkeypatch: pytest.MonkeyPatch
         method = getattr(learner, name)
 
         def call(*arguments: object) -> object:
-            done.append((name, arguments[0]) if name == "step" else name)
+            done.append((name, arguments[2]) if name == "step" else name)
             seen[name] = arguments
             return method(*arguments)
 
@@ -178,9 +178,9 @@ def test_each_network_moves_only_in_its_own_step() -> None:
     learner = started(**SIMPLE)
     x_tilde, z = observed(1, 6), torch.randn(6, 6)
     before = weights(learner)
-    learner.step("descriptor", learner.descriptor_loss(observed(), x_tilde)[0], 0)
+    learner.step(learner.descriptor_loss(observed(), x_tilde)[0], 0, "descriptor")
     middle = weights(learner)
-    learner.step("generator", learner.generator_loss(learner.decode(z), x_tilde), 0)
+    learner.step(learner.generator_loss(learner.decode(z), x_tilde), 0, "generator")
     after = weights(learner)
     moved = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in
              ((before, middle), (middle, after))]  # fmt: skip
@@ -279,7 +279,7 @@ def test_gradient_clip(clip: float | None) -> None:
     parameters = list(learner.f.parameters())
     free = torch.cat([v.flatten() for v in torch.autograd.grad(loss, parameters,
                                                                retain_graph=True)])  # fmt: skip
-    learner.step("descriptor", loss, 0)
+    learner.step(loss, 0, "descriptor")
     used = torch.cat([p.grad.flatten() for p in parameters])
     expected = free if clip is None else free * clip / free.norm()
     torch.testing.assert_close(used, expected, rtol=1e-3, atol=1e-8)
@@ -289,7 +289,7 @@ def test_teaching_repeats_the_generator_step_on_remembered_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     learner, steps = started(teaching=3), []
-    monkeypatch.setattr(learner, "step", lambda name, *_: steps.append(name))
+    monkeypatch.setattr(learner, "step", lambda loss, t, name: steps.append(name))
     learner.iterate(observed(), 0)
     assert steps == ["descriptor"] + 4 * ["generator"]
 

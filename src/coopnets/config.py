@@ -170,6 +170,17 @@ class PosteriorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObservedConfig:
+    """Teaching on observed examples: an encoder infers their latent numbers, and the generator
+    learns from the data too, which in the paper it never sees. Off with weight 0."""
+
+    weight: float = 0.0
+    """Of the variational bound of the observed examples beside the revised ones' likelihood."""
+    kl_weight: float = 1.0
+    """Weight of the divergence of q(z|x) from N(0, I) within the bound; 1 is the bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Optimiser of one network."""
 
@@ -234,8 +245,12 @@ class Config:
     critic: CriticConfig = field(default_factory=CriticConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
     posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
+    observed: ObservedConfig = field(default_factory=ObservedConfig)
     descriptor_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=0.01))
     generator_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-4))
+    encoder_optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(lr=1e-3, beta1=0.9)
+    )
     critic_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=2e-4))
     wgan: WGANConfig = field(default_factory=WGANConfig)
     vae: VAEConfig = field(default_factory=VAEConfig)

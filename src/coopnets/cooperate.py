@@ -29,14 +29,16 @@ from coopnets.models import (
     evaluating,
     frozen,
     new_descriptor,
+    new_encoder,
     new_generator,
 )
-from coopnets.optimize import make_optimizer, output_positions, step
+from coopnets.optimize import follow, make_optimizer, output_positions, trained
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
 from coopnets.sample import samples
 from coopnets.stopwatch import Stopwatch
+from coopnets.variational import guessed
 
 
 class Cooperation:
@@ -60,11 +62,15 @@ class Cooperation:
         for net in (self.f, self.g):
             arrange(net, config.layout)
         self.networks: dict[str, nn.Module] = {"descriptor": self.f, "generator": self.g}
+        if config.observed.weight:
+            self.q = new_encoder(config, self.g).to(device)
+            arrange(self.q, config.layout)
+            self.networks["encoder"] = self.q
         self.chains = Chains(self.f, processes, config.capture)
-        self.averages = {k: averaged_copy(v) for k, v in self.networks.items() if config.ema}
+        sampled = ("descriptor", "generator") if config.ema else ()
+        self.averages = {name: averaged_copy(self.networks[name]) for name in sampled}
         self.optimizers: dict[str, Optimizer] = {
-            "descriptor": make_optimizer(self.f, config.descriptor_optimizer),
-            "generator": make_optimizer(self.g, config.generator_optimizer),
+            name: make_optimizer(net, self.settings(name)) for name, net in self.networks.items()
         }
         image = image_shape(config)
         examples = {
@@ -72,8 +78,8 @@ class Cooperation:
             "generator": torch.zeros(1, *self.g.latent_shape, device=device),
         }
         self.positions = {
-            name: output_positions(net, examples[name])
-            for name, net in self.networks.items()
+            name: output_positions(self.networks[name], example)
+            for name, example in examples.items()
             if self.settings(name).per_position
         }
         chains = processes.share(config.chains, "chains")
@@ -122,18 +128,21 @@ class Cooperation:
         loss, f_data, f_revised = self.descriptor_loss(x, x_tilde)
         metrics = self.measure(x, x_hat, x_tilde, f_data, f_revised, trace)
         examine(metrics, t, self.energy_unit)
-        self.step("descriptor", loss, t)
+        self.step(loss, t, "descriptor")
         watch.lap("d2")
 
         # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
         # remembered pairs, since teaching is cheap beside revision.
         error = self.generator_loss(decoded, x_tilde)
-        self.step("generator", error, t)
+        if c.observed.weight:
+            metrics["observed_residual"] = self.teach(error, x, t, draws)
+        else:
+            self.step(error, t, "generator")
         if c.memory:
             self.memory.add(z, x_tilde)
             for _ in range(c.teaching):
-                z, x = self.memory.recall(draws)
-                self.step("generator", self.generator_loss(self.decode(z), x), t)
+                z, x_tilde = self.memory.recall(draws)
+                self.step(self.generator_loss(self.decode(z), x_tilde), t, "generator")
         for name, average in self.averages.items():
             update_average(average, self.networks[name], c.ema, t)
         watch.lap("g2")
@@ -175,6 +184,21 @@ class Cooperation:
         error: Tensor = (x_tilde - decoded).square().flatten(1).sum(1).mean()
         return error / (2 * self.config.sigma**2)
 
+    def teach(self, error: Tensor, x: Tensor, t: int, draws: Draws) -> float:
+        """Step G2 on observed examples too; return the root mean square of what g misses of them.
+
+        The bound |x - g(z)|^2 / (2 sigma^2) + KL(q(z|x) | N(0, I)), z ~ q(z|x), is descended by
+        both g and the encoder q. Cui, Han, *Learning Energy-based Model via Dual-MCMC Teaching*
+        (NeurIPS 2023, arXiv 2312.02469), where Langevin steps on z follow q.
+        """
+        with self.autocast():
+            z, kl = guessed(self.q, x, draws.like)
+        made = self.decode(z)
+        bound = self.generator_loss(made, x) + self.config.observed.kl_weight * kl.mean()
+        self.step(error + self.config.observed.weight * bound, t, "generator", "encoder")
+        residual = self.processes.mean((x - made.detach()).square().mean())
+        return residual.sqrt().item()
+
     def measure(
         self, x: Tensor, x_hat: Tensor, x_tilde: Tensor, f_data: Tensor, f_revised: Tensor,
         trace: Trace,
@@ -193,13 +217,16 @@ class Cooperation:
         metrics["displacement"] = metrics.pop("squared") ** 0.5
         return metrics
 
-    def step(self, name: str, loss: Tensor, t: int) -> None:
-        """One synchronised step of a network's optimiser."""
-        scale = self.step_scale if name == "descriptor" else 1.0
-        step(
-            self.optimizers[name], loss, self.settings(name), t, self.processes,
-            scale=scale, positions=self.positions.get(name),
-        )  # fmt: skip
+    def step(self, loss: Tensor, t: int, *names: str) -> None:
+        """One synchronised step of the optimisers of these networks, by one backward pass."""
+        parameters = [trained(self.optimizers[name]) for name in names]
+        gradients = iter(torch.autograd.grad(loss, [p for each in parameters for p in each]))
+        for name, each in zip(names, parameters, strict=True):
+            follow(
+                self.optimizers[name], [next(gradients) for _ in each], self.settings(name), t,
+                self.processes, scale=self.step_scale if name == "descriptor" else 1.0,
+                positions=self.positions.get(name),
+            )  # fmt: skip
 
     def show(self, count: int) -> tuple[Tensor, Tensor]:
         """Samples 0 to count - 1 of the run's seed, proposed and revised, as when sampling."""

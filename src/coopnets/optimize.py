@@ -112,12 +112,42 @@ def step(
         scale: factor on the rate.
         positions: divide each gradient by this number first (:func:`output_positions`).
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+    gradients = torch.autograd.grad(loss, trained(optimizer))
+    follow(optimizer, gradients, settings, t, processes, scale=scale, positions=positions)
+
+
+def trained(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters of an optimiser, in the order of its groups."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def follow(
+    optimizer: Optimizer,
+    descent: Sequence[Tensor],
+    settings: OptimizerConfig,
+    t: int,
+    processes: Processes,
+    *,
+    scale: float = 1.0,
+    positions: dict[nn.Parameter, int] | None = None,
+) -> None:
+    """One step by gradients that are there, averaged over processes.
+
+    Args:
+        optimizer: of :func:`make_optimizer`.
+        descent: a gradient for each of its parameters (:func:`trained`).
+        settings: rate, clip and caps.
+        t: iteration, which decides the rate.
+        processes: those to average the gradient over.
+        scale: factor on the rate.
+        positions: divide each gradient by this number first (:func:`output_positions`).
+    """
+    parameters = trained(optimizer)
+    for p, gradient in zip(parameters, descent, strict=True):
         # Fused optimisers walk through memory: a gradient must lie as its parameter does.
         p.grad = gradient if gradient.stride() == p.stride() else _laid_out_like(p, gradient)
     processes.average_gradients(parameters)
-    gradients: list[Tensor] = [p.grad for p in parameters]
+    gradients = [p.grad for p in parameters if p.grad is not None]  # which is all of them
     if positions is not None:
         torch._foreach_div_(gradients, [float(positions[p]) for p in parameters])
     if settings.cap is not None:
@@ -131,7 +161,7 @@ def step(
 
 def load_state(optimizer: Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
     """Load stored state, every tensor laid out in memory as its parameter is."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = trained(optimizer)
     for index, slots in state.items():
         for key, value in slots.items():
             if value.shape == parameters[index].shape:

@@ -14,6 +14,8 @@ AT_LEAST: dict[str, float] = {
     "descriptor_optimizer.momentum": 0, "generator_optimizer.momentum": 0,
     "critic_optimizer.decay_every": 1, "critic_optimizer.weight_decay": 0,
     "critic_optimizer.momentum": 0, "wgan.gradient_penalty": 0, "wgan.critic_steps": 1,
+    "encoder_optimizer.decay_every": 1, "encoder_optimizer.weight_decay": 0,
+    "encoder_optimizer.momentum": 0, "observed.weight": 0, "observed.kl_weight": 0,
     "vae.kl_weight": 0, "chain.buffer": 1, "chain.restart": 0,
 }  # fmt: skip
 POSITIVE = (
@@ -23,7 +25,7 @@ POSITIVE = (
     "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
     "generator_optimizer.cap", "descriptor.init_std", "generator.init_std",
     "critic_optimizer.lr", "critic_optimizer.clip", "critic_optimizer.cap", "critic.init_std",
-    "wgan.clip",
+    "encoder_optimizer.lr", "encoder_optimizer.clip", "encoder_optimizer.cap", "wgan.clip",
 )  # fmt: skip
 """Fields above 0, unless None."""
 

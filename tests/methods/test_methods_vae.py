@@ -8,9 +8,10 @@ from methods_small import Factors, factors, small
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from coopnets.methods.vae import VAE, divergence, log_likelihood
+from coopnets.methods.vae import VAE
 from coopnets.optimize import make_optimizer
 from coopnets.processes import Processes
+from coopnets.variational import divergence, log_likelihood
 
 SIGMA, LATENT, SIDE = 0.5, 3, 4
 COPIES = 40_000

@@ -132,6 +132,8 @@ CONCERNED: dict[str, frozenset[str]] = {
     "memory": frozenset({"coopnets"}),
     "teaching": frozenset({"coopnets"}),
     "energy_l2": frozenset({"coopnets"}),
+    "observed": frozenset({"coopnets"}),
+    "encoder_optimizer": frozenset({"coopnets"}),
 }
 """Settings, and parts of the settings, that only some methods use."""
 

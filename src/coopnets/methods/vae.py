@@ -1,11 +1,8 @@
 """The variational autoencoder: a generator taught by an encoder that guesses z.
 
-Kingma, Welling, *Auto-Encoding Variational Bayes* (ICLR 2014, arXiv 1312.6114): Algorithm 1 with
-the estimator of equation 7, in which the divergence is in closed form (appendix B), one draw of z
-an image. The decoder is Gaussian, x ~ N(g(z), sigma^2 I), as that of cooperative learning.
+Kingma, Welling, *Auto-Encoding Variational Bayes* (ICLR 2014, arXiv 1312.6114), Algorithm 1; the
+bound is that of :mod:`coopnets.variational`.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +22,11 @@ from coopnets.methods.generating import (
     placed,
     show_generated,
 )
-from coopnets.models import Encoder
+from coopnets.models import new_encoder
 from coopnets.optimize import make_optimizer
 from coopnets.processes import Processes
 from coopnets.stopwatch import Stopwatch
+from coopnets.variational import guessed, log_likelihood
 
 
 class VAE:
@@ -44,8 +42,8 @@ class VAE:
     def __init__(self, config: Config, processes: Processes) -> None:
         self.config, self.processes, device = config, processes, processes.device
         torch.manual_seed(config.seed)
-        encoder = Encoder(config.generator, config.size, config.image_channels)
-        self.q, self.g = placed(encoder, config, device), new_generator(config, device)
+        self.g = new_generator(config, device)
+        self.q = placed(new_encoder(config, self.g), config, device)
         self.networks: dict[str, nn.Module] = {"encoder": self.q, "generator": self.g}
         self.averages = averages_of(config, generator=self.g)
         both = nn.ModuleList([self.q, self.g])
@@ -71,16 +69,15 @@ class VAE:
         c, watch = self.config, Stopwatch(self.processes.device)
         draws = self.processes.draws(c.seed, t, attempt)
 
-        # z = mu(x) + sigma(x) e, e ~ N(0, I): a draw from q(z|x) that gradients pass through.
+        # The encoder guesses z, the generator makes x again.
         with arithmetic(self):
-            mu, log_variance = self.q(x)
-            z = mu + (log_variance / 2).exp() * draws.like(mu)
+            z, kl = guessed(self.q, x, draws.like)
             mean = self.g(z)
         watch.lap("forward")
 
         # Both networks ascend E log p(x|z) - KL(q(z|x) | p(z)).
         likelihood = log_likelihood(x, mean, c.sigma).mean()
-        kl = divergence(mu, log_variance).mean()
+        kl = kl.mean()
         metrics = numbers(
             self, bound=likelihood - kl, kl=kl, residual=(x - mean).square().mean().sqrt()
         )
@@ -93,15 +90,3 @@ class VAE:
     def show(self, count: int) -> tuple[Tensor, ...]:
         """Samples 0 to count - 1 of the run's seed."""
         return show_generated(self, count)
-
-
-def divergence(mu: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mu, diag exp(log_variance)) | N(0, I)), (B,), in nats (appendix B)."""
-    return (mu.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
-
-
-def log_likelihood(x: Tensor, mean: Tensor, sigma: float) -> Tensor:
-    """log N(x; mean, sigma^2 I), (B,), in nats, of images (B, ...)."""
-    pixels = x[0].numel()
-    error = (x - mean).square().flatten(1).sum(1) / (2 * sigma**2)
-    return -error - pixels * math.log(sigma * math.sqrt(2 * math.pi))

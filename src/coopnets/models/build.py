@@ -3,10 +3,12 @@
 from coopnets.config import Config
 from coopnets.models.clips import ClipDescriptor, ClipGenerator
 from coopnets.models.descriptor import Descriptor
+from coopnets.models.encoder import ClipEncoder, Encoder
 from coopnets.models.generator import Generator
 
 AnyDescriptor = Descriptor | ClipDescriptor
 AnyGenerator = Generator | ClipGenerator
+AnyEncoder = Encoder | ClipEncoder
 
 
 def new_descriptor(config: Config) -> AnyDescriptor:
@@ -31,3 +33,11 @@ def new_generator(config: Config) -> AnyGenerator:
     if c.frames:
         return ClipGenerator(c.generator, c.frames, c.size, c.image_channels)
     return Generator(c.generator, c.size, c.image_channels)
+
+
+def new_encoder(config: Config, g: AnyGenerator) -> AnyEncoder:
+    """q(z|x) with new weights, the mirror image of g."""
+    c = config
+    if isinstance(g, ClipGenerator):
+        return ClipEncoder(c.generator, g, c.frames, c.size, c.image_channels)
+    return Encoder(c.generator, g, c.size, c.image_channels)

@@ -83,7 +83,7 @@ class ClipDescriptor(nn.Module):
         layers: list[nn.Module] = []
         width, time, side = image_channels, frames, size
         for i, (layer, out) in enumerate(zip(plan, widths, strict=True)):
-            layers.append(_descending(layer, width, out, time, side))
+            layers.append(descending(layer, width, out, time, side))
             if i + 1 < len(plan):
                 layers.append(activation(config.activation, config.slope))
             time = 1 if layer.frames == WHOLE else _length(time, layer)
@@ -186,7 +186,7 @@ class ClipGenerator(nn.Module):
                 )
             )  # fmt: skip
             if i + 1 < len(self.plan):
-                layers += _activated(config, widths[i + 1])
+                layers += activated(config, widths[i + 1])
         self.layers = nn.Sequential(*layers, nn.Tanh())
         if config.init_std is not None:
             start_normal(self, config.init_std)
@@ -244,16 +244,18 @@ class FrameNorm(nn.Module):
         return torch.unflatten(y.permute(0, 2, 3, 1), 0, x.shape[:2])
 
 
-def _activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
+def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
+    """What follows a layer of that many channels: normalisation, if any, and activation."""
     layers: list[nn.Module] = []
     if config.norm == "batch":
         layers.append(FrameNorm(width, scale=config.norm_scale, eps=config.norm_eps))
     return [*layers, activation(config.activation, config.slope)]
 
 
-def _descending(
+def descending(
     layer: Layer, width: int, out: int, time: int, side: int
 ) -> TimeConv | WholeFrames | WholeClip:
+    """A layer from so many channels, on maps of that length and side, to ``out`` channels."""
     if layer.frames == WHOLE:
         return WholeClip(time * side * side * width, out)
     if layer.side == WHOLE or side == 1:

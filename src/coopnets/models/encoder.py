@@ -1,45 +1,117 @@
-"""The encoder of the variational autoencoder: the generator's mirror image.
+"""The encoder: the generator's mirror image, from an example to its latent numbers.
 
-q(z|x) = N(mu(x), diag sigma(x)^2) (Kingma, Welling, ICLR 2014, arXiv 1312.6114).
+q(z|x) = N(mu(x), diag sigma(x)^2) (Kingma, Welling, ICLR 2014, arXiv 1312.6114). It has the maps
+of the generator in reverse: as wide, as large, normalised alike. Where z is a map or a sequence
+that reaches beyond the example, the example goes on beyond its border as it was there.
 """
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coopnets.config import GeneratorConfig
-from coopnets.models.layers import BatchNorm2d, Conv2d, activation, start_normal
+from coopnets.models.clips import (
+    GENERATORS,
+    WHOLE,
+    ClipGenerator,
+    activated,
+    descending,
+    frames_last,
+)
+from coopnets.models.generator import Generator, normalised
+from coopnets.models.layers import Conv2d, start_normal
 
 
 class Encoder(nn.Module):
-    """The generator's maps from the image downwards: as wide, as large, normalised alike.
+    """q(z|x) of images, for latent vectors and latent maps.
 
     Args:
         config: the generator's layers.
+        g: the generator that is mirrored.
         size: side of the square images.
         image_channels: 1 for grey, 3 for colour.
-
-    Raises:
-        ValueError: there is not one kernel for each hidden map.
     """
 
-    def __init__(self, config: GeneratorConfig, size: int, image_channels: int) -> None:
+    def __init__(
+        self, config: GeneratorConfig, g: Generator, size: int, image_channels: int
+    ) -> None:
         super().__init__()
-        if len(config.kernels) != len(config.channels):
-            raise ValueError("generator: there must be as many kernels as channels")
+        self.map = config.start == "map"
+        kernels = config.kernels[1:] if self.map else config.kernels
+        self.seen = [g.cell * n for n in g.latent_shape[1:]] if self.map else [size, size]
         layers: list[nn.Module] = []
         width, side = image_channels, size
-        for channels, kernel in zip(config.channels[::-1], config.kernels[::-1], strict=True):
-            normed = config.norm == "batch"
-            layers.append(Conv2d(width, channels, kernel, 2, None, bias=not normed))
-            if normed:
-                layers.append(BatchNorm2d(channels, scale=config.norm_scale, eps=config.norm_eps))
-            layers.append(activation(config.activation, config.slope))
+        for channels, kernel in zip(config.channels[::-1], kernels[::-1], strict=True):
+            bias = config.norm != "batch"
+            layers.append(Conv2d(width, channels, kernel, 2, None, bias=bias))
+            layers += normalised(config, channels)
             width, side = channels, -(-side // 2)
         self.features = nn.Sequential(*layers)
-        self.top = nn.Linear(width * side**2, 2 * config.latent)
+        self.top: nn.Module = (
+            Conv2d(width, 2 * config.latent, config.kernels[0], 2, None)
+            if self.map
+            else nn.Linear(width * side**2, 2 * config.latent)
+        )
         if config.init_std is not None:
             start_normal(self, config.init_std)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and log sigma^2 of q(z|x), (B, latent) each, of images (B, C, H, W)."""
-        mu, log_variance = self.top(self.features(x).flatten(1)).float().chunk(2, dim=1)
+        """mu and log sigma^2 of q(z|x), shaped as z, of images (B, C, H, W)."""
+        h = self.features(_bordered(x, self.seen))
+        mu, log_variance = self.top(h if self.map else h.flatten(1)).float().chunk(2, dim=1)
         return mu, log_variance
+
+
+class ClipEncoder(nn.Module):
+    """q(z|x) of clips: a sequence, or a map, of latent numbers.
+
+    Args:
+        config: the generator's layers.
+        g: the generator that is mirrored.
+        frames: T.
+        size: side of the square frames.
+        image_channels: 1 for grey, 3 for colour.
+    """
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        g: ClipGenerator,
+        frames: int,
+        size: int,
+        image_channels: int,
+    ) -> None:
+        super().__init__()
+        time, rows, columns = g.latent_shape[1:]
+        self.seen = [frames, size, size]
+        if g.cut:  # z reaches beyond the clip
+            self.seen[0] = g.unit * time
+        if g.cut and g.grows:
+            self.seen[1:] = g.cell * rows, g.cell * columns
+        plan, widths = GENERATORS[config.clips][::-1], (*config.channels[::-1], 2 * config.latent)
+        layers: list[nn.Module] = []
+        width, side = image_channels, size
+        for i, (layer, out) in enumerate(zip(plan, widths, strict=True)):
+            whole = layer.side == WHOLE or side == 1
+            padding = layer.frames // 2 if whole else None  # SAME, as in space
+            if layer.valid and not g.cut:
+                padding = 0  # the adjoint of a layer that keeps all that its kernel reaches
+            layers.append(descending(layer._replace(padding=padding), width, out, 0, side))
+            if i + 1 < len(plan):
+                layers += activated(config, out)
+            width, side = out, 1 if whole else -(-side // layer.stride)
+        self.layers = nn.Sequential(*layers)
+        if config.init_std is not None:
+            start_normal(self, config.init_std)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and log sigma^2 of q(z|x), shaped as z, of clips (B, C, T, H, W)."""
+        h = self.layers(frames_last(_bordered(x, self.seen)))
+        mu, log_variance = h.permute(0, 4, 1, 2, 3).float().chunk(2, dim=1)
+        return mu, log_variance
+
+
+def _bordered(x: Tensor, sizes: list[int]) -> Tensor:
+    """x made larger along its last axes, its border going on; half on either side."""
+    more = [n - have for n, have in zip(sizes, x.shape[2:], strict=True)]
+    pads = [side for n in reversed(more) for side in (n // 2, n - n // 2)]
+    return F.pad(x, pads, mode="replicate") if any(pads) else x

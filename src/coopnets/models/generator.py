@@ -48,7 +48,7 @@ class Generator(nn.Module):
         # On a 1x1 map a transposed convolution without padding is a dense layer.
         layers: list[nn.Module] = [nn.ConvTranspose2d(config.latent, widths[0], sides[0])]
         for i, kernel in enumerate(config.kernels):
-            layers += _activated(config, widths[i])
+            layers += normalised(config, widths[i])
             layers.append(
                 ConvTranspose2d(widths[i], widths[i + 1], kernel, sides[i], sides[i + 1])
             )
@@ -70,7 +70,7 @@ class Generator(nn.Module):
             if self.cut:
                 layers.append(Cut(2 * self.margins[i] - self.margins[i + 1]))
             if i + 1 < len(config.kernels):
-                layers += _activated(config, widths[i + 1])
+                layers += normalised(config, widths[i + 1])
         self.layers = nn.Sequential(*layers, nn.Tanh())
 
     def map_shape(self, latent: int, height: int, width: int) -> tuple[int, int, int]:
@@ -124,7 +124,8 @@ def margins(kernels: tuple[int, ...]) -> list[int]:
     return found
 
 
-def _activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
+def normalised(config: GeneratorConfig, width: int) -> list[nn.Module]:
+    """What follows a layer of that many channels: normalisation, if any, and activation."""
     layers: list[nn.Module] = []
     if config.norm == "batch":
         layers.append(BatchNorm2d(width, scale=config.norm_scale, eps=config.norm_eps))
