@@ -21,7 +21,8 @@ from two import ALONE, STEPS, assert_same, free_port, in_two, last_tensors
         ["--memory", "0", "--teaching", "0", "--ema", "0"],
         [],
         ["--generator.norm-scale", "--data-noise", "0.1", "--posterior.steps", "2",
-         "--energy-l2", "0.1", "--descriptor-optimizer.clip", "1", "--flip"],
+         "--energy-l2", "0.1", "--descriptor-optimizer.clip", "1", "--flip",
+         "--observed.weight", "0.5"],
     ],
     ids=["plain", "memory", "everything"],
 )  # fmt: skip

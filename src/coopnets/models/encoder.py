@@ -19,6 +19,7 @@ from coopnets.models.clips import (
 )
 from coopnets.models.generator import Generator, normalised
 from coopnets.models.layers import Conv2d, start_normal
+from coopnets.models.time import placed
 
 
 class Encoder(nn.Module):
@@ -37,7 +38,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.map = config.start == "map"
         kernels = config.kernels[1:] if self.map else config.kernels
-        self.seen = [g.cell * n for n in g.latent_shape[1:]] if self.map else [size, size]
+        beyond = g.margins[0] * g.cell if self.map and g.cut else 0
+        self.pads = [(beyond, beyond), (beyond, beyond)]
         layers: list[nn.Module] = []
         width, side = image_channels, size
         for channels, kernel in zip(config.channels[::-1], kernels[::-1], strict=True):
@@ -56,7 +58,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2 of q(z|x), shaped as z, of images (B, C, H, W)."""
-        h = self.features(_bordered(x, self.seen))
+        h = self.features(_bordered(x, self.pads))
         mu, log_variance = self.top(h if self.map else h.flatten(1)).float().chunk(2, dim=1)
         return mu, log_variance
 
@@ -81,12 +83,14 @@ class ClipEncoder(nn.Module):
         image_channels: int,
     ) -> None:
         super().__init__()
-        time, rows, columns = g.latent_shape[1:]
-        self.seen = [frames, size, size]
+        time, rows, _ = g.latent_shape[1:]
+        none, before = (0, 0), _shift(g)
+        self.pads = [none, none, none]
         if g.cut:  # z reaches beyond the clip
-            self.seen[0] = g.unit * time
+            self.pads[0] = before, g.unit * time - frames - before
         if g.cut and g.grows:
-            self.seen[1:] = g.cell * rows, g.cell * columns
+            before = _shift(g, space=True)
+            self.pads[1] = self.pads[2] = before, g.cell * rows - size - before
         plan, widths = GENERATORS[config.clips][::-1], (*config.channels[::-1], 2 * config.latent)
         layers: list[nn.Module] = []
         width, side = image_channels, size
@@ -105,13 +109,29 @@ class ClipEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2 of q(z|x), shaped as z, of clips (B, C, T, H, W)."""
-        h = self.layers(frames_last(_bordered(x, self.seen)))
+        h = self.layers(frames_last(_bordered(x, self.pads)))
         mu, log_variance = h.permute(0, 4, 1, 2, 3).float().chunk(2, dim=1)
         return mu, log_variance
 
 
-def _bordered(x: Tensor, sizes: list[int]) -> Tensor:
-    """x made larger along its last axes, its border going on; half on either side."""
-    more = [n - have for n, have in zip(sizes, x.shape[2:], strict=True)]
-    pads = [side for n in reversed(more) for side in (n // 2, n - n // 2)]
-    return F.pad(x, pads, mode="replicate") if any(pads) else x
+def _bordered(x: Tensor, pads: list[tuple[int, int]]) -> Tensor:
+    """x made larger along its last axes, by so many places before and behind."""
+    flat = [n for pair in reversed(pads) for n in pair]
+    return F.pad(x, flat, mode="replicate") if any(flat) else x
+
+
+def _shift(g: ClipGenerator, space: bool = False) -> int:
+    """How far before a clip the encoder has to begin for each latent number to see its own part.
+
+    The middle of what a latent number makes is followed down the generator, and the middle of what
+    its guess sees down the encoder; from position to position both go on by the same.
+    """
+    makes, sees = 0.0, 0.0
+    for layer in g.plan:
+        kernel, stride = (layer.side, layer.stride) if space else (layer.frames, layer.step)
+        first, _ = placed(0, kernel, stride, layer.valid and not space, g.cut)
+        makes = stride * makes + (kernel - 1) / 2 - first
+        whole = layer.side == WHOLE
+        before = kernel // 2 if whole else (kernel - stride) // 2
+        sees = stride * sees + (kernel - 1) / 2 - before
+    return round(sees - makes)
