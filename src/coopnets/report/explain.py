@@ -132,6 +132,16 @@ CURVES = (
         "Flat and high: raise `--teaching` (with `--memory`) or `--generator-optimizer.lr`, "
         "keeping it well below the descriptor's rate.",
     ),
+    Curve(
+        "Observed examples made again",
+        {"observed_residual": "rms |x − g(z)| for a pixel, z ~ q(z|x)"},
+        "log",
+        "With `--observed.weight`: what the generator misses of an observed x when it is given the "
+        "encoder's guess of z, root mean square on a scale where black is −1 and white is 1.",
+        "Falls for as long as the training lasts, quickly and then slowly.",
+        "Flat and high: raise `--observed.weight` or `--encoder-optimizer.lr`, or give the "
+        "generator more `--generator.latent` numbers.",
+    ),
     replace(
         SPEED,
         otherwise=SPEED.otherwise + " Speed grows with fewer `--langevin.steps`, and with smaller "
