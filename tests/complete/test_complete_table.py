@@ -70,6 +70,11 @@ def test_the_table_is_of_what_it_says(
     assert f"{found.mean:.3f}" in text and "M5" in text
     assert rows["psnr", 3, "coopnets"]["mean"] == rows["psnr", 3, "both"]["mean"]
     assert rows["error", 3, "generator"]["mean"] != rows["error", 3, "generator, plain"]["mean"]
+    told = content["about"][
+        "CoopNets"
+    ]  # the settings of the preset that were changed, and no others
+    assert told.startswith("both; preset digits --size 8 ")
+    assert "--langevin.steps 4 " in told and "--sigma" not in told and "--critic" not in told
     assert (tmp_path / "sheet-3.png").exists()
     assert "truth" in (tmp_path / "sheet-3.txt").read_text()
     assert set(content["seconds_an_image"]) == {*CLASSICS, "descriptor", "coopnets", "dcgan"}
