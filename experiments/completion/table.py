@@ -15,21 +15,18 @@ import tyro
 from coopnets.complete.classic import CLASSIC
 from coopnets.complete.classic.mrf import duality_gap
 from coopnets.complete.latent import Search
-from coopnets.config import flatten
+from coopnets.config import to_dict
 from coopnets.data import ImageData, open_images, to_pixels
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.provenance import provenance
-from coopnets.methods import concerns, recipe
 from coopnets.model import CoopNets
 from coopnets.pictures import grid, save_grid
-from coopnets.presets import preset
+from coopnets.report.settings import option, settings
 from experiments.completion import jobs
 from experiments.completion.cells import SHOWN, Cell, compute, masks, pictures
 from experiments.completion.layout import Table, markdown, tabulate, verdicts
 from experiments.completion.published import SIDES
 
-CHOSEN = ("precision", "layout")
-"""Settings that a machine decides."""
 Variant = Literal["both", "generator", "generator, plain", "descriptor"]
 
 
@@ -159,14 +156,9 @@ def _gap(images: ImageData, side: int, seed: int) -> float:
 def _trained(model: CoopNets) -> str:
     """Preset, settings that are not its own, iterations and time."""
     minutes = model.about.get("seconds", 0.0) / 60
-    method = model.config.method
-    usual = dict(flatten(recipe(preset(model.config.preset), method)))
-    changed = [
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in flatten(model.config)
-        if value != usual[name] and name not in CHOSEN and concerns(name, method)
-    ]
-    words = [f"preset {model.config.preset}", *changed]
+    words = [f"preset {model.config.preset}"]
+    for row in settings(to_dict(model.config)):
+        words += option(row) if row.changed and row.name != "method" else []
     return (
         f"{' '.join(words)}, {model.about.get('iteration', 0):,} iterations, {minutes:.0f} minutes"
     )

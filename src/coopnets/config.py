@@ -251,6 +251,7 @@ class Config:
     encoder_optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(lr=1e-3, beta1=0.9)
     )
+    """Of the encoder of observed examples; that of a VAE learns with its generator."""
     critic_optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=2e-4))
     wgan: WGANConfig = field(default_factory=WGANConfig)
     vae: VAEConfig = field(default_factory=VAEConfig)

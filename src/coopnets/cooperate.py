@@ -17,7 +17,7 @@ from coopnets.averaging import averaged_copy, update_average
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig, image_shape
-from coopnets.guard import examine
+from coopnets.guard import examine, examine_numbers
 from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
@@ -50,8 +50,8 @@ class Cooperation:
     """
 
     advice = (
-        "lower --langevin.delta or --descriptor-optimizer.lr, or try --energy-l2, --data-noise or "
-        "--descriptor.spectral-norm"
+        "lower --langevin.delta or --descriptor-optimizer.lr (where there is an encoder, "
+        "--encoder-optimizer.lr), or try --energy-l2, --data-noise or --descriptor.spectral-norm"
     )
 
     def __init__(self, config: Config, processes: Processes) -> None:
@@ -89,7 +89,8 @@ class Cooperation:
         self.images = config.batch_size
         self.energy_unit = prod(image) / (config.langevin.s or 1.0) ** 2
         self.step_scale = 1.0
-        """Factor on the Langevin step and the descriptor's rate; each roll-back halves it."""
+        """Factor on the Langevin step and on the rates of descriptor and encoder; each roll-back
+        halves it."""
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One cooperative iteration on observed images.
@@ -104,8 +105,7 @@ class Cooperation:
         """
         c, g, watch = self.config, self.g, Stopwatch(self.processes.device)
         draws = self.processes.draws(c.seed, t, attempt)
-        if c.data_noise:
-            x = x + c.data_noise * draws.like(x)
+        seen = x + c.data_noise * draws.like(x) if c.data_noise else x
 
         # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I). Step G2 takes the gradient of
         # this very pass, as alpha does not change before.
@@ -125,8 +125,8 @@ class Cooperation:
         watch.lap("g1")
 
         # D2: theta follows the gradient of mean f(x) - mean f(x~).
-        loss, f_data, f_revised = self.descriptor_loss(x, x_tilde)
-        metrics = self.measure(x, x_hat, x_tilde, f_data, f_revised, trace)
+        loss, f_data, f_revised = self.descriptor_loss(seen, x_tilde)
+        metrics = self.measure(seen, x_hat, x_tilde, f_data, f_revised, trace)
         examine(metrics, t, self.energy_unit)
         self.step(loss, t, "descriptor")
         watch.lap("d2")
@@ -135,14 +135,14 @@ class Cooperation:
         # remembered pairs, since teaching is cheap beside revision.
         error = self.generator_loss(decoded, x_tilde)
         if c.observed.weight:
-            metrics["observed_residual"] = self.teach(error, x, t, draws)
+            metrics |= self.teach(error, x, t, draws)
         else:
             self.step(error, t, "generator")
         if c.memory:
             self.memory.add(z, x_tilde)
             for _ in range(c.teaching):
-                z, x_tilde = self.memory.recall(draws)
-                self.step(self.generator_loss(self.decode(z), x_tilde), t, "generator")
+                z, remembered = self.memory.recall(draws)
+                self.step(self.generator_loss(self.decode(z), remembered), t, "generator")
         for name, average in self.averages.items():
             update_average(average, self.networks[name], c.ema, t)
         watch.lap("g2")
@@ -184,20 +184,31 @@ class Cooperation:
         error: Tensor = (x_tilde - decoded).square().flatten(1).sum(1).mean()
         return error / (2 * self.config.sigma**2)
 
-    def teach(self, error: Tensor, x: Tensor, t: int, draws: Draws) -> float:
-        """Step G2 on observed examples too; return the root mean square of what g misses of them.
+    def teach(self, error: Tensor, x: Tensor, t: int, draws: Draws) -> dict[str, float]:
+        """Step G2 on observed examples too.
 
-        The bound |x - g(z)|^2 / (2 sigma^2) + KL(q(z|x) | N(0, I)), z ~ q(z|x), is descended by
-        both g and the encoder q. Cui, Han, *Learning Energy-based Model via Dual-MCMC Teaching*
-        (NeurIPS 2023, arXiv 2312.02469), where Langevin steps on z follow q.
+        Generator and encoder q descend error + w (|x - g(z)|^2 / (2 sigma^2) + k KL), where
+        z ~ q(z|x) and KL is the divergence of q(z|x) from N(0, I). Cui, Han, *Learning
+        Energy-based Model via Dual-MCMC Teaching* (NeurIPS 2023, arXiv 2312.02469), without the
+        Langevin steps on z that there follow q.
+
+        Returns:
+            The root mean square of what g misses of x, and the divergence in nats.
+
+        Raises:
+            Diverged: the bound is not finite; neither network has moved.
         """
+        weight, kl_weight = self.config.observed.weight, self.config.observed.kl_weight
         with self.autocast():
             z, kl = guessed(self.q, x, draws.like)
         made = self.decode(z)
-        bound = self.generator_loss(made, x) + self.config.observed.kl_weight * kl.mean()
-        self.step(error + self.config.observed.weight * bound, t, "generator", "encoder")
-        residual = self.processes.mean((x - made.detach()).square().mean())
-        return residual.sqrt().item()
+        misses = torch.stack([(x - made.detach()).square().mean(), kl.detach().mean()])
+        squared, divergence = self.processes.mean(misses).tolist()
+        told = {"observed_residual": squared**0.5, "observed_kl": divergence}
+        examine_numbers(told)
+        bound = self.generator_loss(made, x) + kl_weight * kl.mean()
+        self.step(error + weight * bound, t, "generator", "encoder")
+        return told
 
     def measure(
         self, x: Tensor, x_hat: Tensor, x_tilde: Tensor, f_data: Tensor, f_revised: Tensor,
@@ -224,7 +235,7 @@ class Cooperation:
         for name, each in zip(names, parameters, strict=True):
             follow(
                 self.optimizers[name], [next(gradients) for _ in each], self.settings(name), t,
-                self.processes, scale=self.step_scale if name == "descriptor" else 1.0,
+                self.processes, scale=1.0 if name == "generator" else self.step_scale,
                 positions=self.positions.get(name),
             )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Settings that make no sense, refused before anything is computed."""
 
+import math
+
 from coopnets.config import Config, flatten
 from coopnets.errors import CoopNetsError
 
@@ -56,6 +58,7 @@ def validate(config: Config) -> None:
         raise CoopNetsError("--teaching needs remembered pairs: set --memory, for instance 10")
     _validate_clips(config)
     _validate_map(config)
+    _validate_observed(config)
     if config.capture and config.langevin.tau_until and config.langevin.tau_decay == "linear":
         raise CoopNetsError(
             "--capture records one noise scale: with --langevin.tau-until choose "
@@ -87,6 +90,30 @@ def _validate_map(config: Config) -> None:
         raise CoopNetsError(
             "a latent map makes pictures of any size, a dense top knows one: set --descriptor.top "
             "map, or --generator.start vector"
+        )
+
+
+def _validate_observed(config: Config) -> None:
+    """An encoder has settings only where there is one, and needs a batch for its statistics."""
+    usual, method = Config(), config.method
+    if method != "coopnets":
+        return
+    if not config.observed.weight:
+        for name in ("observed", "encoder_optimizer"):
+            if getattr(config, name) != getattr(usual, name):
+                raise CoopNetsError(
+                    f"{_flag(name)}.* is of an encoder, and there is none: add --observed.weight 1"
+                )
+        return
+    if not math.isfinite(config.observed.weight):
+        raise CoopNetsError("--observed.weight must be finite")
+    if config.encoder_optimizer.per_position:
+        raise CoopNetsError("--encoder-optimizer.per-position: only the other networks know it")
+    one = config.batch_size == 1 and config.generator.norm == "batch"
+    if one and not config.frames and config.generator.start == "vector":
+        raise CoopNetsError(
+            "--observed.weight with --batch-size 1: a single image has no batch statistics; raise "
+            "--batch-size, or add --generator.norm none"
         )
 
 

@@ -1,4 +1,4 @@
-"""The two networks of a configuration: of images, or of clips."""
+"""The networks of a configuration: of images, or of clips."""
 
 from coopnets.config import Config
 from coopnets.models.clips import ClipDescriptor, ClipGenerator

@@ -83,7 +83,7 @@ class ClipDescriptor(nn.Module):
         layers: list[nn.Module] = []
         width, time, side = image_channels, frames, size
         for i, (layer, out) in enumerate(zip(plan, widths, strict=True)):
-            layers.append(descending(layer, width, out, time, side))
+            layers.append(_descending(layer, width, out, time, side))
             if i + 1 < len(plan):
                 layers.append(activation(config.activation, config.slope))
             time = 1 if layer.frames == WHOLE else _length(time, layer)
@@ -252,10 +252,9 @@ def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
     return [*layers, activation(config.activation, config.slope)]
 
 
-def descending(
+def _descending(
     layer: Layer, width: int, out: int, time: int, side: int
 ) -> TimeConv | WholeFrames | WholeClip:
-    """A layer from so many channels, on maps of that length and side, to ``out`` channels."""
     if layer.frames == WHOLE:
         return WholeClip(time * side * side * width, out)
     if layer.side == WHOLE or side == 1:

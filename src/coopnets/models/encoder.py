@@ -13,13 +13,13 @@ from coopnets.models.clips import (
     GENERATORS,
     WHOLE,
     ClipGenerator,
+    Layer,
     activated,
-    descending,
     frames_last,
 )
 from coopnets.models.generator import Generator, normalised
 from coopnets.models.layers import Conv2d, start_normal
-from coopnets.models.time import placed
+from coopnets.models.time import TimeConv, WholeFrames, placed
 
 
 class Encoder(nn.Module):
@@ -95,14 +95,16 @@ class ClipEncoder(nn.Module):
         layers: list[nn.Module] = []
         width, side = image_channels, size
         for i, (layer, out) in enumerate(zip(plan, widths, strict=True)):
-            whole = layer.side == WHOLE or side == 1
-            padding = layer.frames // 2 if whole else None  # SAME, as in space
-            if layer.valid and not g.cut:
-                padding = 0  # the adjoint of a layer that keeps all that its kernel reaches
-            layers.append(descending(layer._replace(padding=padding), width, out, 0, side))
+            # The adjoint of a layer that keeps all that its kernel reaches has no padding.
+            padding = 0 if layer.valid and not g.cut else layer.frames // 2
+            layers.append(
+                WholeFrames(side**2 * width, out, layer.frames, layer.step, padding)
+                if _dense(layer)
+                else TimeConv(width, out, layer.frames, layer.step, layer.side, layer.stride)
+            )
             if i + 1 < len(plan):
                 layers += activated(config, out)
-            width, side = out, 1 if whole else -(-side // layer.stride)
+            width, side = out, 1 if _dense(layer) else -(-side // layer.stride)
         self.layers = nn.Sequential(*layers)
         if config.init_std is not None:
             start_normal(self, config.init_std)
@@ -112,6 +114,11 @@ class ClipEncoder(nn.Module):
         h = self.layers(frames_last(_bordered(x, self.pads)))
         mu, log_variance = h.permute(0, 4, 1, 2, 3).float().chunk(2, dim=1)
         return mu, log_variance
+
+
+def _dense(layer: Layer) -> bool:
+    """Whether a layer of the generator begins at a single place of a frame."""
+    return layer.side in (WHOLE, 1)
 
 
 def _bordered(x: Tensor, pads: list[tuple[int, int]]) -> Tensor:
@@ -131,7 +138,6 @@ def _shift(g: ClipGenerator, space: bool = False) -> int:
         kernel, stride = (layer.side, layer.stride) if space else (layer.frames, layer.step)
         first, _ = placed(0, kernel, stride, layer.valid and not space, g.cut)
         makes = stride * makes + (kernel - 1) / 2 - first
-        whole = layer.side == WHOLE
-        before = kernel // 2 if whole else (kernel - stride) // 2
+        before = kernel // 2 if _dense(layer) else (kernel - stride) // 2
         sees = stride * sees + (kernel - 1) / 2 - before
     return round(sees - makes)

@@ -136,11 +136,21 @@ CURVES = (
         "Observed examples made again",
         {"observed_residual": "rms |x − g(z)| for a pixel, z ~ q(z|x)"},
         "log",
-        "With `--observed.weight`: what the generator misses of an observed x when it is given the "
-        "encoder's guess of z, root mean square on a scale where black is −1 and white is 1.",
+        "With `--observed.weight`: what the generator misses of an observed x when it is given "
+        "the encoder's guess of z, root mean square on a scale where black is −1 and white is 1.",
         "Falls for as long as the training lasts, quickly and then slowly.",
         "Flat and high: raise `--observed.weight` or `--encoder-optimizer.lr`, or give the "
         "generator more `--generator.latent` numbers.",
+    ),
+    Curve(
+        "What the encoder tells",
+        {"observed_kl": "KL(q(z|x) | N(0, I)), nats"},
+        "auto",
+        "With `--observed.weight`: how much the encoder's guess tells about an observed x, its "
+        "divergence from the prior.",
+        "Rises from 0 as the encoder finds words for the pictures, and settles.",
+        "Stays near 0: the generator ignores z, lower `--observed.kl-weight`. Keeps growing: "
+        "guesses lie where no sample is ever drawn, raise `--observed.kl-weight`.",
     ),
     replace(
         SPEED,
@@ -156,7 +166,7 @@ CURVES = (
             "seconds_g1": "G1 infer z",
         },
         "Share of an iteration's time in each step of the algorithm: the generator proposes (G0), "
-        "Langevin revises (D1), z is inferred (G1, if on), and both networks learn (D2, G2).",
+        "Langevin revises (D1), z is inferred (G1, if on), and the networks learn (D2, G2).",
         "D1 is the largest part: L Langevin steps take L passes through the descriptor, forwards "
         "and backwards.",
         "A large rest means that data arrive late; pictures and checkpoints are not counted. "

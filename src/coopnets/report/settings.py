@@ -73,7 +73,7 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
         words += ["--split", str(split)]
     for row in settings(config):
         if row.changed:
-            words += _option(row)
+            words += option(row)
     return shlex.join([*words, "--max-time", "30m"])
 
 
@@ -97,7 +97,8 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _option(row: Setting) -> list[str]:
+def option(row: Setting) -> list[str]:
+    """A setting as words of the command line."""
     name = row.name.replace("_", "-")
     if isinstance(row.value, bool):
         path, _, last = name.rpartition(".")
