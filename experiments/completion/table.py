@@ -45,6 +45,7 @@ def make_table(
     langevin_steps: int | None = None,
     descriptor: bool = False,
     classics: tuple[str, ...] = tuple(CLASSIC),
+    shown: tuple[str, ...] = (),
     seed: int = 0,
     data_dir: Path | None = None,
     device: str = "auto",
@@ -69,6 +70,7 @@ def make_table(
         langevin_steps: steps of revision by the descriptor.
         descriptor: also complete by the descriptor alone, a column among the variants.
         classics: methods without a model.
+        shown: columns of the sheets, as sheet-30.txt names them; by default all.
         seed: of masks and chains.
         data_dir: where named data sets are downloaded to.
         device: cpu, cuda, ...; auto takes an accelerator if there is one.
@@ -92,12 +94,14 @@ def make_table(
     work.append(jobs.pair(pair, search, langevin_steps, seed))
     if other is not None:
         work.append(jobs.dcgan(other, search, seed))
+    if unknown := sorted(set(shown) - {column for job in work for column in job.columns}):
+        raise CoopNetsError(f"--shown {unknown[0]}: there is no such column here")
     began, cells = time.perf_counter(), dict[int, list[Cell]]()
     for side in sides:
         cells[side] = [
             compute(job, opened, side, seed, out / "cells", pair.device, _say) for job in work
         ]
-        _save_sheet(out / f"sheet-{side}.png", opened, side, seed, out / "cells", work)
+        _save_sheet(out / f"sheet-{side}.png", opened, side, seed, out / "cells", work, shown)
     found = tabulate(cells, coopnets)
     rates = _rates(cells, work, len(opened))
     about = _about(pair, other, opened, coopnets, search, seed, cells)
@@ -173,21 +177,22 @@ def _rates(cells: dict[int, list[Cell]], work: list[jobs.Job], images: int) -> d
 
 
 def _save_sheet(
-    file: Path, images: ImageData, side: int, seed: int, folder: Path, work: list[jobs.Job]
-) -> None:
-    """Sixteen images: damaged | every column in order | truth."""
+    file: Path, images: ImageData, side: int, seed: int, folder: Path, work: list[jobs.Job],
+    shown: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Sixteen images: damaged | every column, or those to be shown, in order | truth."""
     count = min(SHOWN, len(images))
     x = images.batch(torch.arange(count))
     mask = masks(side, x.shape[-1], seed, 0, count)
-    columns = [to_pixels(x.masked_fill(mask, 0.0))]
-    for job in work:
-        columns += pictures(folder, side, job).values()
-    columns.append(to_pixels(x))
-    rows = torch.stack(columns, 1)
+    made = {k: v for job in work for k, v in pictures(folder, side, job).items()}
+    order = shown or tuple(made)
+    rows = torch.stack(
+        [to_pixels(x.masked_fill(mask, 0.0)), *(made[name] for name in order), to_pixels(x)], 1
+    )
     unit = rows.flatten(0, 1).float() / 127.5 - 1
-    save_grid(grid(unit, len(columns)), file)
-    order = ["damaged", *(c for job in work for c in job.columns), "truth"]
-    file.with_suffix(".txt").write_text("columns: " + " | ".join(order) + "\n")
+    save_grid(grid(unit, len(order) + 2), file)
+    named = " | ".join(["damaged", *order, "truth"])
+    file.with_suffix(".txt").write_text(f"columns: {named}\n")
 
 
 def _write(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from coopnets import CoopNets
 from coopnets.complete.classic import CLASSIC
@@ -78,6 +79,23 @@ def test_the_table_is_of_what_it_says(
     assert (tmp_path / "sheet-3.png").exists()
     assert "truth" in (tmp_path / "sheet-3.txt").read_text()
     assert set(content["seconds_an_image"]) == {*CLASSICS, "descriptor", "coopnets", "dcgan"}
+
+
+def test_sheets_show_what_is_asked_for(
+    trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any
+) -> None:
+    """Some columns, in the order asked for, cut out of the whole sheet."""
+    pictures, named = [], []
+    for shown in ((), ("--shown", "both", "inter-4")):
+        assert experiment.command(argv(trained, dcgan, held_out, tmp_path, *shown)) == 0
+        pictures.append(np.asarray(Image.open(tmp_path / "sheet-5.png")))
+        text = (tmp_path / "sheet-5.txt").read_text().removeprefix("columns: ").strip()
+        named.append(text.split(" | "))
+    assert named[1] == ["damaged", "both", "inter-4", "truth"]
+    whole, some = pictures
+    for i, name in enumerate(named[1]):
+        j = named[0].index(name)
+        assert np.array_equal(some[2:10, 2 + 10 * i :][:, :8], whole[2:10, 2 + 10 * j :][:, :8])
 
 
 def test_stopped_runs_go_on(
@@ -169,6 +187,7 @@ def test_verdicts(experiment: Any) -> None:
         (["--sides", "8"], "1 to 7"),
         (["--classics", "magic"], "magic"),
         (["--split", "test"], "test"),
+        (["--shown", "magic"], "magic"),
         (["--dcgan", "RUN"], "coopnets"),
         (["--run", "DCGAN"], "dcgan"),
     ],
