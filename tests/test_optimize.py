@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from coopnets.config import OptimizerConfig
 from coopnets.cooperate import Cooperation
 from coopnets.models import Descriptor, Generator
-from coopnets.optimize import bound_entries, make_optimizer, output_positions, rate_at, step
+from coopnets.optimize import (
+    bound_entries,
+    make_optimizer,
+    output_positions,
+    rate_at,
+    step,
+    trained,
+)
 from coopnets.presets import preset
 from coopnets.processes import Processes
 from small import tiny
@@ -22,7 +29,8 @@ def descend(
 ) -> None:
     optimizer = make_optimizer(net, settings)
     for t, x in enumerate(losses):
-        step(optimizer, net(x).square().mean(), settings, t, Processes(), **more)
+        gradients = torch.autograd.grad(net(x).square().mean(), trained(optimizer))
+        step(optimizer, gradients, settings, t, Processes(), **more)
 
 
 def by_hand(

@@ -22,6 +22,7 @@ from coopnets.evaluate.provenance import provenance
 from coopnets.model import CoopNets
 from coopnets.pictures import grid, save_grid
 from coopnets.report.settings import option, settings
+from experiments.command import say
 from experiments.completion import jobs
 from experiments.completion.cells import SHOWN, Cell, compute, masks, pictures
 from experiments.completion.layout import Table, markdown, tabulate, verdicts
@@ -85,7 +86,7 @@ def make_table(
         raise CoopNetsError(f"--sides must be 1 to {c.size - 1}")
     opened = open_images(
         images, size=c.size, channels=c.image_channels, crop=c.crop, split=split, limit=limit,
-        data_dir=data_dir, say=_say,
+        data_dir=data_dir, say=say,
     )  # fmt: skip
     search = Search(steps=steps, starts=starts, sigma=sigma)
     work = [jobs.classic(name) for name in classics]
@@ -99,7 +100,7 @@ def make_table(
     began, cells = time.perf_counter(), dict[int, list[Cell]]()
     for side in sides:
         cells[side] = [
-            compute(job, opened, side, seed, out / "cells", pair.device, _say) for job in work
+            compute(job, opened, side, seed, out / "cells", pair.device, say) for job in work
         ]
         _save_sheet(out / f"sheet-{side}.png", opened, side, seed, out / "cells", work, shown)
     found = tabulate(cells, coopnets)
@@ -211,7 +212,3 @@ def _write(
         (out / "table.json").write_text(json.dumps(content, indent=1))
     except OSError as error:
         raise CoopNetsError(f"cannot write into {out}: {error.strerror}") from error
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ from coopnets.models import (
     new_encoder,
     new_generator,
 )
-from coopnets.optimize import follow, make_optimizer, output_positions, trained
+from coopnets.optimize import make_optimizer, output_positions, step, trained
 from coopnets.posterior import infer
 from coopnets.precision import autocast
 from coopnets.processes import Processes
@@ -233,7 +233,7 @@ class Cooperation:
         parameters = [trained(self.optimizers[name]) for name in names]
         gradients = iter(torch.autograd.grad(loss, [p for each in parameters for p in each]))
         for name, each in zip(names, parameters, strict=True):
-            follow(
+            step(
                 self.optimizers[name], [next(gradients) for _ in each], self.settings(name), t,
                 self.processes, scale=1.0 if name == "generator" else self.step_scale,
                 positions=self.positions.get(name),

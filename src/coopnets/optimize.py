@@ -91,39 +91,14 @@ def rate_at(settings: OptimizerConfig, t: int) -> float:
     return settings.lr * max(fall, settings.decay_floor)
 
 
-def step(
-    optimizer: Optimizer,
-    loss: Tensor,
-    settings: OptimizerConfig,
-    t: int,
-    processes: Processes,
-    *,
-    scale: float = 1.0,
-    positions: dict[nn.Parameter, int] | None = None,
-) -> None:
-    """Descend ``loss`` once, by its gradient averaged over processes.
-
-    Args:
-        optimizer: of :func:`make_optimizer`.
-        loss: this process' loss; only the gradients that ``optimizer`` needs are computed.
-        settings: rate, clip and caps.
-        t: iteration, which decides the rate.
-        processes: those to average the gradient over.
-        scale: factor on the rate.
-        positions: divide each gradient by this number first (:func:`output_positions`).
-    """
-    gradients = torch.autograd.grad(loss, trained(optimizer))
-    follow(optimizer, gradients, settings, t, processes, scale=scale, positions=positions)
-
-
 def trained(optimizer: Optimizer) -> list[nn.Parameter]:
     """The parameters of an optimiser, in the order of its groups."""
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def follow(
+def step(
     optimizer: Optimizer,
-    descent: Sequence[Tensor],
+    gradients: Sequence[Tensor],
     settings: OptimizerConfig,
     t: int,
     processes: Processes,
@@ -131,11 +106,11 @@ def follow(
     scale: float = 1.0,
     positions: dict[nn.Parameter, int] | None = None,
 ) -> None:
-    """One step by gradients that are there, averaged over processes.
+    """One step down this process' gradients, averaged over processes first.
 
     Args:
         optimizer: of :func:`make_optimizer`.
-        descent: a gradient for each of its parameters (:func:`trained`).
+        gradients: one for each of its parameters (:func:`trained`).
         settings: rate, clip and caps.
         t: iteration, which decides the rate.
         processes: those to average the gradient over.
@@ -143,15 +118,15 @@ def follow(
         positions: divide each gradient by this number first (:func:`output_positions`).
     """
     parameters = trained(optimizer)
-    for p, gradient in zip(parameters, descent, strict=True):
+    for p, gradient in zip(parameters, gradients, strict=True):
         # Fused optimisers walk through memory: a gradient must lie as its parameter does.
         p.grad = gradient if gradient.stride() == p.stride() else _laid_out_like(p, gradient)
     processes.average_gradients(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]  # which is all of them
+    averaged = [p.grad for p in parameters if p.grad is not None]  # which is all of them
     if positions is not None:
-        torch._foreach_div_(gradients, [float(positions[p]) for p in parameters])
+        torch._foreach_div_(averaged, [float(positions[p]) for p in parameters])
     if settings.cap is not None:
-        bound_entries(gradients, settings.cap)
+        bound_entries(averaged, settings.cap)
     if settings.clip is not None:
         nn.utils.clip_grad_norm_(parameters, settings.clip)
     for group in optimizer.param_groups:

@@ -14,7 +14,7 @@ from coopnets.learner import Learner
 from coopnets.memory import Memory
 from coopnets.models import AnyGenerator
 from coopnets.models import new_generator as untrained
-from coopnets.optimize import step
+from coopnets.optimize import step, trained
 from coopnets.precision import autocast
 from coopnets.sample import samples
 
@@ -58,7 +58,9 @@ def latents(learner: Learner, draws: Draws) -> Tensor:
 def descend(learner: Learner, name: str, loss: Tensor, t: int) -> None:
     """One synchronised step of the optimiser of that name."""
     settings = getattr(learner.config, f"{name}_optimizer")
-    step(learner.optimizers[name], loss, settings, t, learner.processes, scale=learner.step_scale)
+    optimizer = learner.optimizers[name]
+    gradients = torch.autograd.grad(loss, trained(optimizer))
+    step(optimizer, gradients, settings, t, learner.processes, scale=learner.step_scale)
 
 
 def arithmetic(learner: Learner) -> AbstractContextManager[None]:
