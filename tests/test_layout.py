@@ -13,7 +13,7 @@ from coopnets.config import OptimizerConfig
 from coopnets.cooperate import Cooperation
 from coopnets.learner import restore, state_numbers, state_tensors
 from coopnets.models import Descriptor
-from coopnets.optimize import make_optimizer, step
+from coopnets.optimize import make_optimizer, step, trained
 from coopnets.presets import preset
 from coopnets.processes import Processes
 from coopnets.runfolder import RunFolder
@@ -91,7 +91,8 @@ def test_optimiser_steps_do_not_depend_on_the_layout() -> None:
     for net in (plain, last):
         optimizer = make_optimizer(net, settings)
         for t in range(2):
-            step(optimizer, net(x).mean(), settings, t, Processes())
+            gradients = torch.autograd.grad(net(x).mean(), trained(optimizer))
+            step(optimizer, gradients, settings, t, Processes())
     for a, b in zip(plain.parameters(), last.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-4)
 
