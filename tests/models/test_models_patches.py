@@ -153,8 +153,11 @@ def test_collapsed_is_f(layout: torch.memory_format, spectral_norm: bool) -> Non
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_collapsed_brings_weights_to_bf16_once(layout: torch.memory_format) -> None:
-    """Bit for bit what autocast does at every evaluation."""
+def test_collapsed_brings_weights_to_bf16_once(
+    layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is packed: bit for bit what autocast does at every evaluation."""
+    monkeypatch.setattr("coopnets.models.descriptor.packs", lambda *_: False)
     c = preset("digits")
     torch.manual_seed(0)
     f = Descriptor(replace(c.descriptor, init_std=0.05), 28, 1).to(memory_format=layout)

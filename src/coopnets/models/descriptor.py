@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.config import DescriptorConfig
 from coopnets.models.layers import Conv2d, activation, start_normal
-from coopnets.models.packed import packed, packs
+from coopnets.models.packed import dotted, packed, packs
 
 
 class Descriptor(nn.Module):
@@ -64,7 +64,8 @@ class Descriptor(nn.Module):
         """f of each image: (B, C, H, W) in about [-1, 1] to (B,)."""
         h = self.features(x)
         if isinstance(self.top, nn.Linear):
-            h = h.flatten(1)
+            # A sum of K linear outputs is one linear output with the summed weights.
+            return dotted(h, self.top.weight.sum(0).view(1, *self.map)) + _bias(self.top).sum()
         outputs: Tensor = h if self.top is None else self.top(h)
         return outputs.float().flatten(1).sum(1)
 
@@ -100,8 +101,7 @@ class Descriptor(nn.Module):
             if top is None:
                 return h.float().sum((1, 2, 3))
             positions = h.shape[2] * h.shape[3] if everywhere else 1
-            total: Tensor = (h.float() * weight).sum((1, 2, 3)) + bias * positions
-            return total
+            return dotted(h, weight) + bias * positions
 
         return f
 

@@ -1,4 +1,4 @@
-"""f and its slope for few images on a CPU: weights packed once a chain, no graph in between.
+"""f and its slope on a CPU: weights packed once a chain, no graph in between.
 
 At one image a step of a small network is a few hundred microseconds of arithmetic, and thrice that
 of everything around it. Before each convolution the library brings the weights into an order of
@@ -19,10 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from coopnets.models import phases
 from coopnets.models.layers import Conv2d, placed
+from coopnets.models.patches import THIN, product_down, thin_in_bf16
 
 FEW = 4
-"""Images up to which packing pays: from 16 on the convolutions are all that counts."""
+"""Images up to which the library's way down a thin layer in fp32 is faster than a product."""
 
 Top = Callable[[Tensor], Tensor]
 
@@ -32,31 +34,27 @@ class Packed:
     """A convolution and its adjoint on maps of one size, ready to be run.
 
     Attributes:
-        up: packed weight of the convolution.
-        down: packed weight of its adjoint.
+        weight: packed, of the convolution.
         bias: of the convolution.
-        stride: of both.
+        stride: of the convolution.
         padding: that all ends share.
         beyond: what is padded beyond it, as `F.pad` takes it.
-        rest: rows and columns of the input that no kernel reaches.
+        adjoint: the convolution's, from its map to the padded map below.
     """
 
-    up: Tensor
-    down: Tensor
+    weight: Tensor
     bias: Tensor | None
     stride: int
     padding: int
     beyond: tuple[int, ...]
-    rest: tuple[int, int]
+    adjoint: Callable[[Tensor], Tensor]
 
 
 def packs(x: Tensor, layers: Sequence[nn.Module]) -> bool:
     """Whether f of such images is computed this way."""
     return (
-        len(x) <= FEW
-        and x.device.type == "cpu"
+        x.device.type == "cpu"
         and x.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
         and _available()
         and all(
             (isinstance(layer, Conv2d) and not layer.wrap) or _slope(layer) is not None
@@ -100,32 +98,44 @@ def packed(
 class _Packed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, made: list[tuple[Packed, float]], weight: Tensor) -> Tensor:
-        ops, maps, h = torch.ops.mkldnn, [], x.contiguous(memory_format=torch.channels_last)
+        ops, maps = torch.ops.mkldnn, []
+        h = x.contiguous(memory_format=torch.channels_last).to(made[0][0].weight.dtype)
         for one, slope in made:
             h = F.pad(h, one.beyond) if one.beyond else h
             h = ops._convolution_pointwise(
-                h, one.up, one.bias, [one.padding] * 2, [one.stride] * 2, [1, 1], 1,
+                h, one.weight, one.bias, [one.padding] * 2, [one.stride] * 2, [1, 1], 1,
                 "leaky_relu", [slope], "",
             )  # fmt: skip
             maps.append(h)
         ctx.made, ctx.weight, ctx.maps = made, weight, maps
-        return (h * weight).sum((1, 2, 3))
+        return dotted(h, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        ops = torch.ops
-        down = (gradients[0][:, None, None, None] * ctx.weight).expand_as(ctx.maps[-1])
+        weight = ctx.weight.to(ctx.maps[-1].dtype)
+        down = gradients[0].to(weight.dtype)[:, None, None, None] * weight
+        down = down.expand_as(ctx.maps[-1])
         for (one, slope), h in zip(reversed(ctx.made), reversed(ctx.maps), strict=True):
             # A map has the sign of what the nonlinearity was given.
-            down = ops.aten.leaky_relu_backward(down, h, slope, True)
-            down = ops.mkldnn._convolution_transpose_pointwise(
-                down, one.down, None, [one.padding] * 2, list(one.rest), [one.stride] * 2,
-                [1, 1], 1, "none", [], "",
-            )  # fmt: skip
+            down = one.adjoint(torch.ops.aten.leaky_relu_backward(down, h, slope, True))
             if one.beyond:
                 down = F.pad(down, [-n for n in one.beyond])
-        return down, None, None
+        return down.float(), None, None
+
+
+def dotted(h: Tensor, weight: Tensor) -> Tensor:
+    """Each map times the weight, summed: (B, C, H, W) and (1, C, H, W) or (1, C, 1, 1) to (B,).
+
+    In the arithmetic of the weight, under autocast too: it is the energy that comes out.
+    """
+    h = h.to(weight.dtype)
+    if h.shape[1:] != weight.shape[1:]:
+        return (h * weight).sum((1, 2, 3))
+    if h.is_contiguous(memory_format=torch.channels_last):  # flat without a copy
+        h, weight = h.permute(0, 2, 3, 1), weight.permute(0, 2, 3, 1)
+    with torch.autocast(h.device.type, enabled=False):
+        return h.reshape(len(h), -1) @ weight.reshape(-1)
 
 
 def _pack(layer: Conv2d, weight: Tensor, shape: Sequence[int]) -> tuple[Packed, tuple[int, ...]]:
@@ -136,20 +146,56 @@ def _pack(layer: Conv2d, weight: Tensor, shape: Sequence[int]) -> tuple[Packed, 
     left, right, top, bottom = beyond or (0, 0, 0, 0)
     sides = (shape[2] + top + bottom, shape[3] + left + right)
     out = [(side + 2 * inner - kernel) // stride + 1 for side in sides]
-    rest = tuple(
-        side + 2 * inner - kernel - (count - 1) * stride
-        for side, count in zip(sides, out, strict=True)
-    )
-    weight, ops = weight.contiguous(), torch.ops.mkldnn
     given, made = [shape[0], shape[1], *sides], [shape[0], layer.out_channels, *out]
-    up = ops._reorder_convolution_weight(
-        weight, [inner] * 2, [stride] * 2, [1, 1], 1, given
-    )  # fmt: skip
-    down = ops._reorder_convolution_transpose_weight(
-        weight, [inner] * 2, list(rest), [stride] * 2, [1, 1], 1, made
+    up = torch.ops.mkldnn._reorder_convolution_weight(
+        weight.contiguous(), [inner] * 2, [stride] * 2, [1, 1], 1, given
     )
-    bias = None if layer.bias is None else layer.bias.detach()
-    return Packed(up, down, bias, stride, inner, beyond, (rest[0], rest[1])), tuple(made)
+    bias = None if layer.bias is None else layer.bias.detach().to(weight.dtype)
+    adjoint = _adjoint(weight, given, made, stride, inner)
+    return Packed(up, bias, stride, inner, beyond, adjoint), tuple(made)
+
+
+def _adjoint(
+    weight: Tensor, given: Sequence[int], made: Sequence[int], stride: int, padding: int
+) -> Callable[[Tensor], Tensor]:
+    """The convolution's adjoint, from maps of the shape ``made`` to ``given``."""
+    if thin_in_bf16(weight):
+        return _onto_phases(weight, given, made, stride, padding)
+    if weight.shape[1] <= THIN and given[0] > FEW:
+        shape = torch.Size(given)
+        return lambda y: product_down(y, weight, shape, stride, padding)
+    kernel, ops = weight.shape[2], torch.ops.mkldnn
+    rest = [
+        side + 2 * padding - kernel - (count - 1) * stride
+        for side, count in zip(given[2:], made[2:], strict=True)
+    ]
+    ready = ops._reorder_convolution_transpose_weight(
+        weight.contiguous(), [padding] * 2, rest, [stride] * 2, [1, 1], 1, list(made)
+    )
+    return lambda y: ops._convolution_transpose_pointwise(
+        y, ready, None, [padding] * 2, rest, [stride] * 2, [1, 1], 1, "none", [], ""
+    )
+
+
+def _onto_phases(
+    weight: Tensor, given: Sequence[int], made: Sequence[int], stride: int, padding: int
+) -> Callable[[Tensor], Tensor]:
+    """The same by :mod:`coopnets.models.phases`."""
+    sides, ops = (given[2], given[3]), torch.ops.mkldnn
+    kernels = phases.phase_kernels(weight, stride, padding).contiguous()
+    inner, beyond = phases.around(sides, (made[2], made[3]), weight.shape[2], stride, padding)
+    left, right, top, bottom = beyond or (0, 0, 0, 0)
+    map_shape = [*made[:2], made[2] + top + bottom, made[3] + left + right]
+    ready = ops._reorder_convolution_weight(kernels, [inner] * 2, [1, 1], [1, 1], 1, map_shape)
+
+    def adjoint(y: Tensor) -> Tensor:
+        y = F.pad(y, beyond) if beyond else y
+        made = ops._convolution_pointwise(
+            y, ready, None, [inner] * 2, [1, 1], [1, 1], 1, "none", [], ""
+        )
+        return phases.placed_phases(made, sides, stride)
+
+    return adjoint
 
 
 def _slope(layer: nn.Module) -> float | None:
@@ -165,7 +211,7 @@ def _available() -> bool:
     try:
         layer = Conv2d(2, 3, 4, 2, None)
         x = torch.linspace(-1, 1, 2 * 6 * 6).view(1, 2, 6, 6)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
             one, _ = _pack(layer, layer.weight, x.shape)
             f = _Packed.apply(x, [(one, 0.2)], torch.ones(1, 3, 3, 3))
             expected = F.leaky_relu(layer(x), 0.2).sum()

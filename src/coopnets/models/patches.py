@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coopnets.models import phases
+
 THIN = 4
 """Channels up to which a layer is thin."""
 DEEP_POSITIONS, DEEP_CHANNELS = 16, 64
@@ -32,6 +34,14 @@ ROWS = 256
 def thin(channels: int, x: Tensor) -> bool:
     """Whether a layer whose thinner side has so many channels is faster our way."""
     return channels <= THIN and x.device.type == "cpu"
+
+
+def thin_in_bf16(weight: Tensor) -> bool:
+    """Whether the way towards the thin side is one convolution onto phases.
+
+    A fold over patches is as slow in bf16 as it is in fp32, and then the larger part of the layer.
+    """
+    return weight.shape[1] <= THIN and weight.dtype == torch.bfloat16
 
 
 def deep(weight: Tensor, positions: int) -> bool:
@@ -82,7 +92,8 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             for_weight = _correlate(gradient, x, weight, *ctx.place)
         if ctx.biased and ctx.needs_input_grad[2]:
-            for_bias = gradient.sum((0, 2, 3), dtype=weight.dtype)
+            # Not with dtype=: that would sum a copy of the map.
+            for_bias = gradient.sum((0, 2, 3)).to(weight.dtype)
         return for_x, for_weight, for_bias, None, None
 
 
@@ -99,17 +110,21 @@ class _Transposed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (gradient,) = ctx.saved_tensors, gradients
-        for_x = for_weight = None
+        kernel, (stride, padding) = weight.to(gradient.dtype), ctx.place
+        for_x = for_weight = patches = None
         if ctx.needs_input_grad[0]:
-            kernel = weight.to(gradient.dtype)
-            stride, padding = ctx.place
-            for_x = (
-                F.conv2d(gradient, kernel, None, stride, padding)
-                if _library_convolves(gradient, kernel, stride, padding)
-                else product_up(gradient, kernel, stride, padding)
-            )
+            if _library_convolves(gradient, kernel, stride, padding):
+                for_x = F.conv2d(gradient, kernel, None, stride, padding)
+            else:
+                patches = _gather(gradient, kernel.shape[2], stride, padding)
+                for_x = _times_rows(patches, kernel, len(gradient))
         if ctx.needs_input_grad[1]:
-            for_weight = _correlate(x.to(gradient.dtype), gradient, weight, *ctx.place)
+            x = x.to(gradient.dtype)
+            for_weight = (
+                _correlate(x, gradient, weight, stride, padding)
+                if patches is None
+                else _of_patches(x, patches[0], weight.shape).to(weight.dtype)
+            )
         return for_x, for_weight, None, None
 
 
@@ -124,15 +139,21 @@ def _library_convolves(x: Tensor, weight: Tensor, stride: int, padding: int) -> 
 
 def product_up(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     """P(x) W': (B, C_in, H, W) to (B, C_out, h, w), channels last."""
-    patches, (rows, columns) = _gather(x, weight.shape[2], stride, padding)
+    return _times_rows(_gather(x, weight.shape[2], stride, padding), weight, len(x))
+
+
+def _times_rows(gathered: tuple[Tensor, tuple[int, int]], weight: Tensor, count: int) -> Tensor:
+    patches, (rows, columns) = gathered
     y = torch.matmul(patches, _rows(weight).t())
-    return y.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
+    return y.view(count, rows, columns, -1).permute(0, 3, 1, 2)
 
 
 def _spread(y: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
-    """P*(y W) the faster way: in fp32 the library's, but for thin layers."""
+    """P*(y W) the faster way: the library's, but for thin layers."""
     kernel, weight = weight.shape[2], weight.to(y.dtype)
-    if weight.shape[1] <= THIN or y.dtype != torch.float32:
+    if thin_in_bf16(weight):
+        return phases.spread(y, weight, (shape[2], shape[3]), stride, padding)
+    if weight.shape[1] <= THIN:
         return product_down(y, weight, shape, stride, padding)
     beyond = [
         side + 2 * padding - kernel - (positions - 1) * stride
@@ -166,8 +187,11 @@ def _correlate(y: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) 
 
 def product_weights(y: Tensor, x: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
     """y' P(x) of ``shape`` (C_out, C_in, k, k), channels last."""
+    return _of_patches(y, _gather(x, shape[2], stride, padding)[0], shape)
+
+
+def _of_patches(y: Tensor, patches: Tensor, shape: torch.Size) -> Tensor:
     count, channels, kernel, _ = shape
-    patches, _ = _gather(x, kernel, stride, padding)
     made = torch.matmul(_by_position(y).t(), patches)
     return made.view(count, kernel, kernel, channels).permute(0, 3, 1, 2)
 
