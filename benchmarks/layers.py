@@ -150,12 +150,48 @@ def _by_product(
     x: Tensor, w: Tensor, y: Tensor, place: tuple[int, int]
 ) -> dict[str, Callable[[], object]]:
     made: dict[str, Callable[[], object]] = {
-        "down product": lambda: patches.product_down(y, w, x.shape, *place)
+        "down product": lambda: product_down(y, w, x.shape, *place)
     }
     if w.shape[1] > patches.THIN:
         made["up product"] = lambda: patches.product_up(x, w, *place)
         made["weights product"] = lambda: patches.product_weights(y, x, w.shape, *place)
     return made
+
+
+def product_down(y: Tensor, w: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
+    """P*(y W) for layers of any width; of those that are not thin the engine makes none."""
+    if patches.thin(w.shape[1], y):
+        return patches.product_down(y, w, shape, stride, padding)
+    made = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1]) @ w.permute(0, 2, 3, 1).flatten(1)
+    return scattered(made, shape, (y.shape[2], y.shape[3]), w.shape[2], stride, padding)
+
+
+def scattered(
+    patches: Tensor,
+    shape: torch.Size,
+    positions: tuple[int, int],
+    kernel: int,
+    stride: int,
+    padding: int,
+) -> Tensor:
+    """P*, which adds overlapping patches up: an image of ``shape`` (B, C, H, W), channels last."""
+    count, channels, height, width = shape
+    rows, columns = positions
+    parts = patches.view(count, rows, columns, kernel, kernel, channels)
+    # Taps a stride apart overlap; those within one do not, and are added in one go.
+    blocks = -(-kernel // stride)
+    high = max(-(-(height + 2 * padding) // stride), rows + blocks - 1)
+    wide = max(-(-(width + 2 * padding) // stride), columns + blocks - 1)
+    image = patches.new_zeros(count, high, stride, wide, stride, channels)
+    for a in range(blocks):
+        for b in range(blocks):
+            taps = parts[:, :, :, a * stride : (a + 1) * stride, b * stride : (b + 1) * stride]
+            image[:, a : a + rows, : taps.shape[3], b : b + columns, : taps.shape[4]] += (
+                taps.transpose(2, 3)
+            )
+    whole = image.view(count, high * stride, wide * stride, channels)
+    inner = whole[:, padding : padding + height, padding : padding + width]
+    return inner.permute(0, 3, 1, 2)
 
 
 def _by_engine(

@@ -18,7 +18,7 @@ from torch import nn
 from coopnets.cachefolder import cache_folder
 from coopnets.config import Config, Layout, image_shape, to_dict
 from coopnets.machine import describe_machine
-from coopnets.models import frozen, new_descriptor
+from coopnets.models import new_descriptor
 from coopnets.precision import autocast
 from coopnets.processes import Processes
 
@@ -72,7 +72,10 @@ def _remembered(config: Config, device: torch.device) -> Layout:
 
 
 def measure(config: Config, device: torch.device) -> Layout:
-    """Time a gradient of f in both layouts, a few times each."""
+    """Time the gradients of f in both layouts, a few times each.
+
+    With respect to the weights (step D2) and the images (chains, unless packed).
+    """
     seconds: dict[Layout, float] = dict.fromkeys(("contiguous", "channels_last"), float("inf"))
     for _ in range(TRIALS):  # interleaved, so that a busy moment hits both
         for layout in seconds:
@@ -86,9 +89,10 @@ def _seconds(config: Config, layout: Layout, device: torch.device) -> float:
     arrange(f, layout)
     image = image_shape(config)
     x = torch.zeros(min(config.chains, TRIAL_CHAINS), *image, device=device, requires_grad=True)
-    with frozen(f), autocast(config.precision, device):
+    inputs = [x, *f.parameters()]
+    with autocast(config.precision, device):
         for _ in range(2):  # the first warms up
             began = time.perf_counter()
-            (gradient,) = torch.autograd.grad(f(x).sum(), x)
-            float(gradient.flatten()[0])  # waits for an accelerator
+            gradients = torch.autograd.grad(f(x).sum(), inputs, allow_unused=True)
+            float(gradients[0].flatten()[0])  # waits for an accelerator
     return time.perf_counter() - began

@@ -71,7 +71,8 @@ def relative_rates(
 
 def output_positions(net: nn.Module, example: Tensor) -> dict[nn.Parameter, int]:
     """How many positions of its layer's output map each parameter works at, given an input."""
-    counts: dict[nn.Parameter, int] = {}
+    dense = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
+    counts = {p: 1 for layer in dense for p in layer.parameters()}
 
     def note(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         for parameter in module.parameters(recurse=False):

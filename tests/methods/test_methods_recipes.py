@@ -38,11 +38,19 @@ def test_recipe_makes_networks_of_every_preset(name: str, method: str) -> None:
     validate(config)
     before, after = dict(flatten(preset(name))), dict(flatten(config))
     assert config.method == method
-    assert {k: after[k] for k in SHARED} == {k: before[k] for k in SHARED}
+    shared = [k for k in SHARED if (k, method) != ("sigma", "vae")]
+    assert {k: after[k] for k in shared} == {k: before[k] for k in shared}
     learner = build(replace(config, layout="contiguous"), Processes(), 10)
     assert set(SAMPLED_BY[method]) <= set(learner.networks)
     assert set(learner.averages) == (set(SAMPLED_BY[method]) if config.ema else set())
     assert learner.memory.z.numel() == 0
+
+
+def test_the_error_of_a_vae_weighs_alike_at_every_size() -> None:
+    """sigma^2 grows with the number of pixels, over which the squared error is summed."""
+    digits, face = (recipe(preset(name), "vae").sigma for name in ("digits", "face"))
+    assert digits == 0.5
+    assert face**2 / digits**2 == pytest.approx(3 * 64**2 / 28**2, rel=0.05)
 
 
 def test_cooperative_learning_is_the_preset_itself() -> None:

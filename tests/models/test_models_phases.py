@@ -15,18 +15,19 @@ SHAPES = [
     (3, 5, 14, 7, 3, 2), (3, 5, 10, 4, 2, 0), (2, 6, 9, 3, 2, 1),
     (3, 6, 11, 2, 3, 0),  # positions that no kernel reaches
     (2, 3, 15, 5, 2, 0),  # more behind than before
+    (3, 4, 5, 1, 1, 1), (2, 3, 6, 3, 2, 3),  # more padding than the kernel reaches
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adjoint(shape: tuple[int, ...]) -> None:
     first, last, side, kernel, stride, padding = shape
-    x = torch.randn(2, first, side, side, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, first, side, side + 3, dtype=torch.float64, requires_grad=True)
     w = torch.randn(last, first, kernel, kernel, dtype=torch.float64)
     y = F.conv2d(x, w, None, stride, padding)
     direction = torch.randn_like(y)
     (expected,) = torch.autograd.grad(y, x, direction)
-    torch.testing.assert_close(spread(direction, w, (side, side), stride, padding), expected)
+    torch.testing.assert_close(spread(direction, w, (side, side + 3), stride, padding), expected)
 
 
 def test_each_tap_is_there_once() -> None:
@@ -63,11 +64,21 @@ def test_doublings_in_bf16(kernel: int) -> None:
         made = layer(x)
     assert made.dtype == torch.bfloat16
     assert (made - expected).norm() < 0.02 * expected.norm()
+    direction = torch.randn_like(expected)
+    slopes = [torch.autograd.grad(y.float(), list(layer.parameters()), direction)
+              for y in (made, expected)]  # fmt: skip
+    for a, e in zip(*slopes, strict=True):
+        assert (a - e).norm() < 0.02 * e.norm()
 
 
 def test_a_convolution_of_the_image_in_bf16() -> None:
+    """Uneven padding, and the way down onto phases."""
     torch.manual_seed(0)
-    layer, x = Conv2d(3, 6, 4, 2, None), torch.randn(2, 3, 7, 7)
+    layer, x = Conv2d(3, 6, 4, 2, None), torch.randn(2, 3, 7, 9, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         made = layer(x)
-    assert (made - layer(x)).norm() < 0.02 * made.norm()
+    expected = layer(x)
+    assert (made - expected).norm() < 0.02 * expected.norm()
+    direction = torch.randn_like(expected)
+    (a,), (e,) = (torch.autograd.grad(y.float(), x, direction) for y in (made, expected))
+    assert (a - e).norm() < 0.02 * e.norm()

@@ -45,13 +45,17 @@ def wgan(config: Config) -> Config:
 
 
 def vae(config: Config) -> Config:
-    """Adam at 1e-3 with its usual betas, as PyTorch's own example of a VAE; sigma is the preset's.
+    """Adam at 1e-3 with its usual betas, as PyTorch's own example of a VAE.
 
     Kingma and Welling (ICLR 2014) used Adagrad on dense networks. Weights start as DCGAN's, whose
-    decoder this is.
+    decoder this is. sigma weighs the error against the divergence. Of 0.3, 0.5 and 1 the second
+    gave digits the least Frechet distance; it grows with the root of the pixels here, so that the
+    weight of a whole picture's error stays the same.
     """
+    pixels = config.image_channels * config.size**2
     return replace(
         config,
+        sigma=float(f"{0.018 * pixels**0.5:.2g}"),
         generator=replace(config.generator, init_std=0.02),
         generator_optimizer=OptimizerConfig(kind="adam", lr=1e-3, beta1=0.9),
     )

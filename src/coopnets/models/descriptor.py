@@ -61,11 +61,18 @@ class Descriptor(nn.Module):
                     spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        """f of each image: (B, C, H, W) in about [-1, 1] to (B,)."""
+        """f of each image: (B, C, H, W) in about [-1, 1] to (B,).
+
+        Raises:
+            ValueError: with a dense top, images of another size.
+        """
         h = self.features(x)
         if isinstance(self.top, nn.Linear):
+            if h.shape[1:] != self.map:
+                raise ValueError(f"f takes no images of {x.shape[2]}x{x.shape[3]}")
             # A sum of K linear outputs is one linear output with the summed weights.
-            return dotted(h, self.top.weight.sum(0).view(1, *self.map)) + _bias(self.top).sum()
+            weight = self.top.weight.sum(0).view(1, *self.map)
+            return (dotted(h, weight) + _bias(self.top).sum()).float()
         outputs: Tensor = h if self.top is None else self.top(h)
         return outputs.float().flatten(1).sum(1)
 
@@ -91,7 +98,7 @@ class Descriptor(nn.Module):
         few: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
 
         def f(x: Tensor) -> Tensor:
-            if packs(x, modules):
+            if packs(x, modules, dtype):
                 if x.shape not in few:
                     few[x.shape] = packed(x, modules, weights, weight, bias)
                 return few[x.shape](x)

@@ -120,13 +120,19 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if thin(self.out_channels, x) or deep(self.weight, x.shape[2] * x.shape[3]):
             padding = int(self.padding[0])
             y = convolve_transposed(x, self.weight, self.bias, self.stride[0], padding)
-        elif self.kernel_size[0] % 2 and self.bias is not None and x.device.type == "cpu":
-            # With the bias in it, the library's kernel for bf16 takes five times as long.
+        elif self.kernel_size[0] % 2 and self.bias is not None and _in_bf16_on_cpu(x):
+            # With the bias in it, the library's kernel takes five times as long.
             y = F.conv_transpose2d(x, self.weight, None, self.stride[0], int(self.padding[0]))
             y = y + self.bias[:, None, None].to(y.dtype)
         else:
             y = super().forward(x, output_size)
         return y[..., :-1, :-1] if self.extra % 2 else y
+
+
+def _in_bf16_on_cpu(x: Tensor) -> bool:
+    return x.device.type == "cpu" and (
+        x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    )
 
 
 class SumOverProcesses(torch.autograd.Function):

@@ -8,10 +8,11 @@ benchmarks.layers`` measures it):
 
 - *thin* layers, one side of which has the image's one to three channels: what goes towards that
   side (a descriptor's input gradient, a generator's image) runs at a tenth of the processor's
-  speed there, as the inner loop goes over those channels;
+  speed there, as the inner loop goes over those channels. In bf16 it is one convolution onto
+  phases instead (:mod:`coopnets.models.phases`);
 - *deep* layers, with many channels on a map of a few positions: one large product instead of
-  many small ones. In fp32 that concerns the weight gradient and small batches alone: the
-  library's maps in both directions are as fast or faster there.
+  many small ones, for the weight gradient, and in bf16 or small batches for the way up. Towards
+  the larger map the library is as fast or faster.
 """
 
 from typing import Any
@@ -92,7 +93,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             for_weight = _correlate(gradient, x, weight, *ctx.place)
         if ctx.biased and ctx.needs_input_grad[2]:
-            # Not with dtype=: that would sum a copy of the map.
+            # With dtype= it would first copy the map.
             for_bias = gradient.sum((0, 2, 3)).to(weight.dtype)
         return for_x, for_weight, for_bias, None, None
 
@@ -165,13 +166,9 @@ def _spread(y: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: 
 def product_down(
     y: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: int
 ) -> Tensor:
-    """P*(y W): (B, C_out, h, w) to an image of ``shape`` (B, C_in, H, W)."""
-    kernel = weight.shape[2]
-    if weight.shape[1] <= THIN:
-        patches = torch.matmul(weight.flatten(1).t(), _by_channel(y))
-        return F.fold(patches, shape[2:], kernel, padding=padding, stride=stride)
-    patches = torch.matmul(_by_position(y), _rows(weight))
-    return _scatter(patches, shape, (y.shape[2], y.shape[3]), kernel, stride, padding)
+    """P*(y W) of a thin layer: (B, C_out, h, w) to an image of ``shape`` (B, C_in, H, W)."""
+    patches = torch.matmul(weight.flatten(1).t(), _by_channel(y))
+    return F.fold(patches, shape[2:], weight.shape[2], padding=padding, stride=stride)
 
 
 def _correlate(y: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -205,34 +202,6 @@ def _gather(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, 
     windows = x.unfold(1, kernel, stride).unfold(2, kernel, stride)  # (B, h, w, C, k, k), a view
     patches = windows.permute(0, 1, 2, 4, 5, 3).reshape(count * rows * columns, -1)
     return patches, (rows, columns)
-
-
-def _scatter(
-    patches: Tensor,
-    shape: torch.Size,
-    positions: tuple[int, int],
-    kernel: int,
-    stride: int,
-    padding: int,
-) -> Tensor:
-    """P*, the adjoint of :func:`_gather`: an image of ``shape`` (B, C, H, W), channels last."""
-    count, channels, height, width = shape
-    rows, columns = positions
-    parts = patches.view(count, rows, columns, kernel, kernel, channels)
-    # Taps a stride apart overlap; those within one do not, and are added in one go.
-    blocks = -(-kernel // stride)
-    high = max(-(-(height + 2 * padding) // stride), rows + blocks - 1)
-    wide = max(-(-(width + 2 * padding) // stride), columns + blocks - 1)
-    image = patches.new_zeros(count, high, stride, wide, stride, channels)
-    for a in range(blocks):
-        for b in range(blocks):
-            taps = parts[:, :, :, a * stride : (a + 1) * stride, b * stride : (b + 1) * stride]
-            image[:, a : a + rows, : taps.shape[3], b : b + columns, : taps.shape[4]] += (
-                taps.transpose(2, 3)
-            )
-    whole = image.view(count, high * stride, wide * stride, channels)
-    inner = whole[:, padding : padding + height, padding : padding + width]
-    return inner.permute(0, 3, 1, 2)
 
 
 def _rows(weight: Tensor) -> Tensor:

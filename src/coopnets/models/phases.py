@@ -49,7 +49,7 @@ def around(
     """
     first, last = offsets(kernel, stride, padding)
     behind = [-(-side // stride) + last - count for side, count in zip(shape, made, strict=True)]
-    if max(behind) <= -first:
+    if max(behind) <= -first and first <= 0:
         return -first, ()
     return 0, (-first, behind[1], -first, behind[0])
 
