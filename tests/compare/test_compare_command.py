@@ -223,7 +223,7 @@ def test_fresh_starts_over(
     evaluations.done.clear()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     outcome = carried_out("--sigma", "0.5", "--fresh", methods="coopnets,vae")
-    assert outcome["settings"]["vae"]["sigma"] == 0.5
+    assert outcome["settings"]["coopnets"]["sigma"] == 0.5
     assert len(evaluations.done) == 7  # the floor, two methods at two moments and the end
     assert not (tmp_path / "out" / "dcgan" / "config.json").exists()
     for method in ("coopnets", "vae"):
