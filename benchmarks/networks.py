@@ -35,9 +35,9 @@ def distinct(names: Sequence[str]) -> dict[str, Config]:
 
 
 def batches_of(config: Config, wanted: Sequence[int]) -> list[int]:
-    """Those of ``wanted`` that are of a size which is trained or sampled with."""
+    """Those of ``wanted`` that are of a size which is trained or sampled with; one always is."""
     each = prod(image_shape(config)) // config.image_channels
-    return [batch for batch in wanted if batch * each <= PIXELS]
+    return [batch for batch in wanted if batch == 1 or batch * each <= PIXELS]
 
 
 def descriptor(config: Config, device: torch.device, seed: int = 0) -> AnyDescriptor:

@@ -68,6 +68,7 @@ def test_batches_are_left_out_that_nobody_has() -> None:
     assert batches_of(preset("object-128"), (1, 16, 100)) == [1, 16]
     assert batches_of(preset("matlab-texture"), (1, 16, 100)) == [1]
     assert batches_of(preset("dynamic-texture"), (1, 16, 100)) == [1]
+    assert batches_of(preset("tf-dynamic-texture"), (1, 16, 100)) == [1]  # a million pixels
 
 
 def test_operations_by_hand() -> None:
