@@ -26,8 +26,6 @@ from coopnets.models.patches import THIN, product_down, thin_in_bf16
 FEW = 4
 """Images up to which the library's way down a thin layer in fp32 is faster than a product."""
 
-Top = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True, eq=False)
 class Packed:
