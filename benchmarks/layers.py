@@ -167,7 +167,7 @@ def product_down(y: Tensor, w: Tensor, shape: torch.Size, stride: int, padding: 
 
 
 def scattered(
-    patches: Tensor,
+    taps: Tensor,
     shape: torch.Size,
     positions: tuple[int, int],
     kernel: int,
@@ -177,17 +177,17 @@ def scattered(
     """P*, which adds overlapping patches up: an image of ``shape`` (B, C, H, W), channels last."""
     count, channels, height, width = shape
     rows, columns = positions
-    parts = patches.view(count, rows, columns, kernel, kernel, channels)
+    parts = taps.view(count, rows, columns, kernel, kernel, channels)
     # Taps a stride apart overlap; those within one do not, and are added in one go.
     blocks = -(-kernel // stride)
     high = max(-(-(height + 2 * padding) // stride), rows + blocks - 1)
     wide = max(-(-(width + 2 * padding) // stride), columns + blocks - 1)
-    image = patches.new_zeros(count, high, stride, wide, stride, channels)
+    image = taps.new_zeros(count, high, stride, wide, stride, channels)
     for a in range(blocks):
         for b in range(blocks):
-            taps = parts[:, :, :, a * stride : (a + 1) * stride, b * stride : (b + 1) * stride]
-            image[:, a : a + rows, : taps.shape[3], b : b + columns, : taps.shape[4]] += (
-                taps.transpose(2, 3)
+            part = parts[:, :, :, a * stride : (a + 1) * stride, b * stride : (b + 1) * stride]
+            image[:, a : a + rows, : part.shape[3], b : b + columns, : part.shape[4]] += (
+                part.transpose(2, 3)
             )
     whole = image.view(count, high * stride, wide * stride, channels)
     inner = whole[:, padding : padding + height, padding : padding + width]

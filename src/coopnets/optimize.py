@@ -71,6 +71,7 @@ def relative_rates(
 
 def output_positions(net: nn.Module, example: Tensor) -> dict[nn.Parameter, int]:
     """How many positions of its layer's output map each parameter works at, given an input."""
+    # A descriptor reads its dense top's weights without calling it, so no hook sees that layer.
     dense = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
     counts = {p: 1 for layer in dense for p in layer.parameters()}
 

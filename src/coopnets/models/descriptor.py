@@ -95,13 +95,13 @@ class Descriptor(nn.Module):
                 weight = weight.view(1, *((-1, 1, 1) if everywhere else self.map))
                 weight = weight.contiguous(memory_format=torch.channels_last)
 
-        few: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
+        ready: dict[tuple[int, ...], Callable[[Tensor], Tensor]] = {}
 
         def f(x: Tensor) -> Tensor:
             if packs(x, modules, dtype):
-                if x.shape not in few:
-                    few[x.shape] = packed(x, modules, weights, weight, bias)
-                return few[x.shape](x)
+                if x.shape not in ready:
+                    ready[x.shape] = packed(x, modules, weights, weight, bias)
+                return ready[x.shape](x)
             h = x
             for layer in layers:
                 h = layer(h)
