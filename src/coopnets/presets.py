@@ -48,15 +48,26 @@ demo = replace(
 cifar = Config(
     preset="cifar",
     size=32,
-    descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=_FOUR[:3], strides=_TWO[:3]),
+    descriptor=DescriptorConfig(
+        channels=(32, 64, 128, 256),
+        kernels=(3, 4, 4, 4),
+        strides=(1, 2, 2, 2),
+        outputs=1,
+        init_std=None,
+    ),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    langevin=LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1),
+    descriptor_optimizer=OptimizerConfig(lr=0.006),
     generator_optimizer=OptimizerConfig(lr=0.0003),
+    chains=32,
     memory=10,
     teaching=2,
     ema=0.995,
 )
+"""Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
+of 0.004: f then learns nothing but what images look like, instead of balancing a Gaussian of
+s = 0.016 first. The first layer keeps the resolution; few chains make iterations many
+(experiments/benchmarks)."""
 
 scene = Config(
     preset="scene",

@@ -149,7 +149,7 @@ def test_images_of_another_size_are_refused(precision: str) -> None:
 
 def test_slopes_of_fp32_stay_so_under_autocast() -> None:
     c = preset("cifar")
-    f = Descriptor(replace(c.descriptor, channels=(8, 8, 8), init_std=0.2), 32, 3).eval()
+    f = Descriptor(replace(c.descriptor, channels=(8, 8, 8, 8), init_std=0.2), 32, 3).eval()
     x = (torch.rand(6, 3, 32, 32) * 2 - 1).requires_grad_()
     with frozen(f):
         (plain,) = torch.autograd.grad(f.collapsed()(x).sum(), x)
