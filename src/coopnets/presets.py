@@ -65,9 +65,8 @@ cifar = Config(
     ema=0.995,
 )
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
-of 0.004: f then learns nothing but what images look like, instead of balancing a Gaussian of
-s = 0.016 first. The first layer keeps the resolution; few chains make iterations many
-(experiments/benchmarks)."""
+of 0.004, so that the number of steps matters little. The first layer keeps the resolution; few
+chains make iterations many. Measured in experiments/benchmarks."""
 
 scene = Config(
     preset="scene",
