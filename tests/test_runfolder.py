@@ -42,6 +42,15 @@ def test_other_settings_are_refused_and_shown(folder: RunFolder) -> None:
     assert folder.config() == CONFIG
 
 
+def test_settings_that_the_method_has_no_use_for_may_differ(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    start(folder, tiny(method="vae"))
+    start(folder, tiny(method="vae", langevin={"delta": 0.003}, memory=7))
+    with pytest.raises(RunError, match=r"\(sigma: 0\.3 -> 0\.5\)"):
+        start(folder, tiny(method="vae", sigma=0.5, langevin={"delta": 0.003}))
+
+
 def test_other_data_are_refused(folder: RunFolder) -> None:
     with pytest.raises(RunError, match=r"data: x\.npy -> y\.npy"):
         start(folder, fingerprint="def", source="y.npy")

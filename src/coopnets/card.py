@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from coopnets.concern import concerns
 from coopnets.config import Config, flatten, image_shape
-from coopnets.methods import concerns
 
 METHODS = {
     "coopnets": "An energy-based descriptor and a latent-variable generator trained together by "

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from coopnets.concern import concerns
 from coopnets.config import Config, differences, from_dict, to_dict
 from coopnets.errors import RunError
 from coopnets.version import __version__
@@ -70,6 +71,8 @@ class RunFolder:
         self, config: Config, data: dict[str, Any], machine: dict[str, Any], fresh: bool
     ) -> None:
         """Make the folder, or take it up again if it holds a run of the same settings.
+
+        Settings that the method has no use for may differ.
 
         Args:
             config: resolved settings.
@@ -182,7 +185,10 @@ class RunFolder:
 
     def _compare(self, config: Config, data: dict[str, Any]) -> None:
         stored = self.describe()
-        changes = differences(self.config(), config)
+        changes = [
+            change for change in differences(self.config(), config)
+            if concerns(change.partition(":")[0], config.method)
+        ]  # fmt: skip
         known = stored.get("data", {})
         if known.get("fingerprint") != data["fingerprint"]:
             changes.append(other_data(known.get("source", "unknown"), data["source"]))

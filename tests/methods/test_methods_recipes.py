@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from coopnets.concern import CONCERNED
 from coopnets.config import SAMPLED_BY, Config, flatten
 from coopnets.errors import CoopNetsError
-from coopnets.methods import METHODS, build, concerns, recipe
-from coopnets.methods.recipes import CONCERNED, RECIPES
+from coopnets.methods import METHODS, build, recipe
+from coopnets.methods.recipes import RECIPES
 from coopnets.presets import PRESETS, preset
 from coopnets.processes import Processes
 from coopnets.validate import validate
@@ -95,26 +96,6 @@ def test_short_runs_are_those_of_their_code() -> None:
     adam = c.descriptor_optimizer
     assert (adam.kind, adam.lr, adam.beta1, adam.clip, adam.decay) == ("adam", 1e-4, 0.9, None, 1)
     assert (c.descriptor.outputs, c.descriptor.init_std) == (1, None)
-
-
-@pytest.mark.parametrize(
-    ("setting", "methods"),
-    [
-        ("langevin.delta", {"coopnets", "descriptor"}),
-        ("chain.restart", {"descriptor"}),
-        ("critic.channels", {"dcgan", "wgan"}),
-        ("wgan.clip", {"wgan"}),
-        ("vae.kl_weight", {"vae"}),
-        ("posterior.steps", {"coopnets", "generator"}),
-        ("sigma", {"coopnets", "vae", "generator"}),
-        ("generator.channels", set(RECIPES) - {"descriptor"}),
-        ("memory", {"coopnets"}),
-        ("flip", set(RECIPES) - {"generator"}),
-        ("batch_size", set(RECIPES)),
-    ],
-)
-def test_settings_concern_those_that_use_them(setting: str, methods: set[str]) -> None:
-    assert {m for m in RECIPES if concerns(setting, m)} == methods
 
 
 def test_mirror_images_have_no_latent_vector() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import tyro
 
 from coopnets import checkpoint
+from coopnets.concern import concerns
 from coopnets.config import Method, flatten, to_dict
-from coopnets.methods import concerns, recipe
+from coopnets.methods import recipe
 from coopnets.presets import ABOUT, PRESETS, preset
 from coopnets.runfolder import RunFolder
 

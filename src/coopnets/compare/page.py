@@ -10,8 +10,8 @@ from PIL import Image
 
 from coopnets.compare.grids import REAL
 from coopnets.compare.table import FLOOR, Table, facts_of, notes_of, tables
+from coopnets.concern import concerns
 from coopnets.config import Config, flatten, from_dict
-from coopnets.methods import concerns
 from coopnets.report.page import duration
 from coopnets.report.settings import shown
 from coopnets.report.style import CSS

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from coopnets.concern import concerns
 from coopnets.config import SAMPLED_BY, Config, flatten
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate import SMALLEST
-from coopnets.methods import concerns, recipe
+from coopnets.methods import recipe
 from coopnets.prepare import whole_pictures
 from coopnets.validate import validate
 

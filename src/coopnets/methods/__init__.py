@@ -12,7 +12,7 @@ from coopnets.learner import Learner
 from coopnets.methods.alternating import Alternating
 from coopnets.methods.dcgan import DCGAN
 from coopnets.methods.descriptor_alone import DescriptorAlone
-from coopnets.methods.recipes import concerns, recipe
+from coopnets.methods.recipes import recipe
 from coopnets.methods.vae import VAE
 from coopnets.methods.wgan import WGAN
 from coopnets.processes import Processes
@@ -26,7 +26,7 @@ METHODS: dict[str, Callable[[Config, Processes], Learner]] = {
 }
 """By name; the generator alone also needs to know how many images there are."""
 
-__all__ = ["METHODS", "build", "concerns", "recipe"]
+__all__ = ["METHODS", "build", "recipe"]
 
 
 def build(config: Config, processes: Processes, images: int) -> Learner:

@@ -114,33 +114,6 @@ RECIPES: dict[str, Callable[[Config], Config]] = {
     "generator": generator,
 }
 
-_BOTH = frozenset({"coopnets", "descriptor"})
-_LATENT = frozenset(RECIPES) - {"descriptor"}
-CONCERNED: dict[str, frozenset[str]] = {
-    "descriptor": _BOTH,
-    "descriptor_optimizer": _BOTH,
-    "langevin": _BOTH,
-    "data_noise": _BOTH,
-    "chains": _BOTH,
-    "capture": _BOTH,
-    "generator": _LATENT,
-    "generator_optimizer": _LATENT,
-    "critic": frozenset({"dcgan", "wgan"}),
-    "critic_optimizer": frozenset({"dcgan", "wgan"}),
-    "wgan": frozenset({"wgan"}),
-    "vae": frozenset({"vae"}),
-    "chain": frozenset({"descriptor"}),
-    "flip": frozenset(RECIPES) - {"generator"},
-    "posterior": frozenset({"coopnets", "generator"}),
-    "sigma": frozenset({"coopnets", "vae", "generator"}),
-    "memory": frozenset({"coopnets"}),
-    "teaching": frozenset({"coopnets"}),
-    "energy_l2": frozenset({"coopnets"}),
-    "observed": frozenset({"coopnets"}),
-    "encoder_optimizer": frozenset({"coopnets"}),
-}
-"""Settings, and parts of the settings, that only some methods use."""
-
 
 def recipe(config: Config, method: str) -> Config:
     """A preset turned into the settings of a method.
@@ -152,9 +125,3 @@ def recipe(config: Config, method: str) -> Config:
         raise CoopNetsError(f"there is no method {method!r}: choose one of {', '.join(RECIPES)}")
     forgetful = config if method == "coopnets" else replace(config, memory=0, teaching=0)
     return replace(RECIPES[method](forgetful), method=method)  # type: ignore[arg-type]
-
-
-def concerns(name: str, method: str) -> bool:
-    """Whether a method uses the setting of that name, such as ``langevin.delta``."""
-    methods = CONCERNED.get(name.partition(".")[0])
-    return methods is None or method in methods or method not in RECIPES

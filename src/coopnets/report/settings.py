@@ -4,8 +4,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from coopnets.concern import concerns
 from coopnets.config import SAMPLED_BY, to_dict
-from coopnets.methods import concerns, recipe
+from coopnets.methods import recipe
 from coopnets.presets import PRESETS
 from coopnets.runfolder import RunFolder
 
