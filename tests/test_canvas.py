@@ -17,6 +17,7 @@ from coopnets.cli.make import sides
 from coopnets.complete.latent import Search
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
+from coopnets.presets import preset
 from coopnets.sample import latents, refine
 
 FLAGS = [
@@ -118,6 +119,51 @@ def test_memory_bounds_the_batch_and_refuses_what_cannot_fit(
     smaller = plan(pair.config, pair.generator, 240, 240)
     assert bytes_each(pair.config, smaller) <= each // 4
     assert "GB" in str(refused.value)
+
+
+def test_a_tile_that_would_fit_is_one(pair: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(pair.config, pair.generator, 520, 520, tile=True)
+    each = bytes_each(pair.config, planned)
+    monkeypatch.setattr(canvas_module, "free_bytes", lambda device: each // 4)
+    with pytest.raises(CoopNetsError, match=r"240x240 would fit$"):  # 247 before it is rounded
+        batch_that_fits(pair.config, planned, 1, pair.device)
+    plan(pair.config, pair.generator, 240, 240, tile=True)
+
+
+def test_no_more_memory_than_the_container_may_take(tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    told = {"max": "9000", "current": "5000", "stat": "inactive_file 700"}
+    for name, text in told.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert canvas_module.free_bytes(cpu, tmp_path) == 4700
+    (tmp_path / "memory.max").write_text("max")
+    assert canvas_module.free_bytes(cpu, tmp_path) > 1e6
+    assert canvas_module.free_bytes(cpu, tmp_path / "nothing") > 1e6
+
+
+def test_a_picture_is_no_smaller_than_what_the_descriptor_sees(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", str(picture), "--run", str(tmp_path / "run"), "--steps", "1", *FLAGS]
+    assert reach(preset("texture")) == 23  # 1 + 3 + 6 + 12 + 24 = 46 pixels
+    assert main([*argv, "--descriptor.kernels", "9", "6"]) == 1
+    assert "--size 16 is smaller than the 19 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("windows", ["--windows", "--no-windows"])
+def test_what_holds_no_texture_is_refused_whole_or_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], windows: str
+) -> None:
+    frames = [Image.new("L", (40, 36), level) for level in (9, 99)]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "flat.png")
+    frames[0].resize((15, 40)).save(tmp_path / "thin.png")
+    for name, says in (("moves.gif", "animation of 2 frames"), ("flat.png", "a single colour"),
+                       ("thin.png", "15x40 pixels, smaller than the window")):  # fmt: skip
+        argv = ["train", str(tmp_path / name), "--run", str(tmp_path / "run"), "--steps", "1"]
+        assert main([*argv, *FLAGS, windows]) == 1
+        assert says in capsys.readouterr().err
 
 
 def test_a_texture_is_completed_from_its_latent_map(pair: CoopNets) -> None:

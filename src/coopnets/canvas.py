@@ -8,14 +8,16 @@ that opposite edges meet.
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
 from torch import Tensor, nn
 
-from coopnets.config import Config
+from coopnets.config import Config, receptive_field
 from coopnets.errors import CoopNetsError
 from coopnets.models import Generator, wrapped
+from coopnets.threads import CGROUP
 
 FLOAT_BYTES = 4
 COPIES = 3.0
@@ -35,6 +37,7 @@ class Canvas:
         latent: shape of the latent map, (latent, h, w).
         drawn: rows and columns that the networks see.
         tile: whether opposite edges meet.
+        unit: sides that are proposed instead are multiples of this.
     """
 
     height: int
@@ -42,6 +45,7 @@ class Canvas:
     latent: tuple[int, int, int]
     drawn: tuple[int, int]
     tile: bool
+    unit: int = 16
 
     def draw(self, g: Generator, z: Tensor) -> Tensor:
         r"""The generator's proposals for latent maps z, (B, C, \*drawn)."""
@@ -72,14 +76,14 @@ def plan(config: Config, g: Generator, height: int, width: int, tile: bool = Fal
         raise CoopNetsError(f"a picture of {height}x{width} has no pixels")
     latent = config.generator.latent
     if tile:
-        unit = math.lcm(g.cell, math.prod(config.descriptor.strides))
+        unit = tile_unit(config, g)
         if height % unit or width % unit:
             near = " or ".join(f"{h}x{w}" for h, w in _near(height, width, unit))
             raise CoopNetsError(
                 f"a tile's sides are multiples of {unit}, not {height}x{width}: choose {near}"
             )
         shape = latent, height // g.cell, width // g.cell
-        return Canvas(height, width, shape, (height, width), True)
+        return Canvas(height, width, shape, (height, width), True, unit)
     frame = reach(config)
     if not g.cut:
         frame = max(frame, g.margins[0] * g.cell)
@@ -87,13 +91,14 @@ def plan(config: Config, g: Generator, height: int, width: int, tile: bool = Fal
     return Canvas(height, width, g.map_shape(latent, *drawn), (drawn[0], drawn[1]), False)
 
 
+def tile_unit(config: Config, g: Generator) -> int:
+    """Pixels that the sides of a tile are multiples of."""
+    return math.lcm(g.cell, math.prod(config.descriptor.strides))
+
+
 def reach(config: Config) -> int:
     """Pixels on each side that one number of the descriptor's last map looks at."""
-    seen, stride = 1, 1
-    for kernel, step in zip(config.descriptor.kernels, config.descriptor.strides, strict=True):
-        seen += (kernel - 1) * stride
-        stride *= step
-    return seen // 2
+    return receptive_field(config.descriptor) // 2
 
 
 def bytes_each(config: Config, canvas: Canvas) -> int:
@@ -114,26 +119,39 @@ def batch_that_fits(config: Config, canvas: Canvas, wanted: int, device: torch.d
     """
     free, each = free_bytes(device), bytes_each(config, canvas)
     if each > free:
-        side = canvas.height * canvas.width * free / each
-        scale = math.sqrt(side / (canvas.height * canvas.width))
+        scale = math.sqrt(free / each)
+        fits = "x".join(
+            str(_fitting(v, scale, canvas.unit)) for v in (canvas.height, canvas.width)
+        )
         raise CoopNetsError(
             f"a picture of {canvas.height}x{canvas.width} needs about {each / 1e9:.1f} GB, and "
-            f"{free / 1e9:.1f} GB are free: {_fitting(canvas.height, scale)}x"
-            f"{_fitting(canvas.width, scale)} would fit, or draw a --tile and lay it side by side"
+            f"{free / 1e9:.1f} GB are free: {fits} would fit"
+            + ("" if canvas.tile else ", or draw a --tile and lay it side by side")
         )
     return max(1, min(wanted, free // each))
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that can be had on a device."""
+def free_bytes(device: torch.device, folder: Path = CGROUP) -> int:
+    """Memory that can be had on a device; of the processor's, no more than a container may.
+
+    Args:
+        device: where.
+        folder: where the kernel describes the container's control group.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    try:
+        allowed, taken = (int((folder / f"memory.{n}").read_text()) for n in ("max", "current"))
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return min(free, allowed - taken + int(stat["inactive_file"]))  # given back when asked for
+    except (OSError, ValueError, KeyError):  # no control group, or "max"
+        return free
 
 
-def _fitting(side: int, scale: float) -> int:
-    """A side that leaves room to spare, in steps of 16."""
-    return max(16, int(0.95 * scale * side) // 16 * 16)
+def _fitting(side: int, scale: float, unit: int) -> int:
+    """A side that leaves room to spare, in steps of ``unit``."""
+    return max(unit, int(0.95 * scale * side) // unit * unit)
 
 
 def _near(height: int, width: int, unit: int) -> list[tuple[int, int]]:

@@ -283,6 +283,15 @@ class Config:
     seed: int = 0
 
 
+def receptive_field(f: DescriptorConfig) -> int:
+    """Side of the square of pixels that one number of the descriptor's last map looks at."""
+    seen, stride = 1, 1
+    for kernel, step in zip(f.kernels, f.strides, strict=True):
+        seen += (kernel - 1) * stride
+        stride *= step
+    return seen
+
+
 def image_shape(config: Config) -> tuple[int, ...]:
     """(C, H, W) of an example, or (C, T, H, W) of a clip."""
     time = (config.frames,) if config.frames else ()

@@ -2,7 +2,7 @@
 
 import math
 
-from coopnets.config import Config, flatten
+from coopnets.config import Config, flatten, receptive_field
 from coopnets.errors import CoopNetsError
 
 AT_LEAST: dict[str, float] = {
@@ -91,6 +91,14 @@ def _validate_map(config: Config) -> None:
             "a latent map makes pictures of any size, a dense top knows one: set --descriptor.top "
             "map, or --generator.start vector"
         )
+    layers = {len(config.descriptor.kernels), len(config.descriptor.strides)}
+    if growing and config.method in ("coopnets", "descriptor") and len(layers) == 1:
+        seen = receptive_field(config.descriptor)
+        if config.size < seen:
+            raise CoopNetsError(
+                f"--size {config.size} is smaller than the {seen} pixels that a number of the "
+                "descriptor's last map looks at: raise it, or take smaller --descriptor.kernels"
+            )
 
 
 def _validate_observed(config: Config) -> None:

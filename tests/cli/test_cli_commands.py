@@ -13,7 +13,7 @@ from coopnets.cli import main
 from coopnets.cli.train import seconds
 from coopnets.cli.train import train_command as command_for
 from coopnets.data import to_pixels
-from coopnets.presets import PRESETS
+from coopnets.presets import MINUTES, PRESETS
 from coopnets.runfolder import RunFolder
 from small import FLAGS, train_command
 
@@ -67,6 +67,22 @@ def test_max_time_ends_training(array: Path, tmp_path: Path) -> None:
     assert main(argv) == 0
     found = checkpoint.whole(tmp_path / "run" / "checkpoints")[0]
     assert found.iteration >= 1 and 0.2 <= found.state["seconds"] < 5
+
+
+def test_a_preset_knows_how_long(
+    array: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert {name for name in PRESETS if not name.startswith(("tf", "pt", "matlab"))} == set(
+        MINUTES
+    )
+    monkeypatch.setitem(MINUTES, "digits", 0.004)
+    assert main(["train", str(array), "--run", str(tmp_path / "run"), *FLAGS]) == 0
+    found = checkpoint.whole(tmp_path / "run" / "checkpoints")[0]
+    assert found.iteration >= 1 and 0.24 <= found.state["seconds"] < 5
+    assert "training 0.004 minutes, as --preset digits usually is" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

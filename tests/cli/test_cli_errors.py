@@ -23,8 +23,8 @@ Errors = pytest.CaptureFixture[str]
 
 
 def test_no_duration(array: Path, tmp_path: Path, capsys: Errors) -> None:
-    argv = ["train", str(array), "--run", str(tmp_path / "run"), *FLAGS]
-    assert "--max-time" in one_line(capsys, argv)
+    argv = ["train", str(array), "--run", str(tmp_path / "run"), "--preset", "tf-pami-mnist"]
+    assert "say how long to train with --preset tf-pami-mnist" in one_line(capsys, argv)
     assert not (tmp_path / "run").exists()
 
 

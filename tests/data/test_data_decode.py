@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coopnets.data.decode import decode, reason
+from coopnets.data.decode import decode, reason, whole
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -154,6 +154,15 @@ def test_first_frame_of_an_animation() -> None:
         frame.putpalette([200, 0, 0, 0, 200, 0])
     raw = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert colour(decode(raw, (8, 8), 3)) == [200, 0, 0]
+
+
+def test_a_camera_s_previews_are_no_animation() -> None:
+    """Some cameras store a picture and smaller ones of it in one file (MPO)."""
+    sizes = ((200, 0, 0), (16, 8)), ((0, 200, 0), (4, 2))
+    first, preview = (Image.new("RGB", size, rgb) for rgb, size in sizes)
+    raw = encoded(first, "MPO", save_all=True, append_images=[preview])
+    assert Image.open(BytesIO(raw)).n_frames == 2  # type: ignore[attr-defined]
+    assert whole(raw, 3).shape == (3, 8, 16)
 
 
 def failure(raw: bytes) -> str:

@@ -9,7 +9,7 @@ from coopnets import checkpoint
 from coopnets.concern import concerns
 from coopnets.config import Method, flatten, to_dict
 from coopnets.methods import recipe
-from coopnets.presets import ABOUT, PRESETS, preset
+from coopnets.presets import ABOUT, MINUTES, PRESETS, preset
 from coopnets.runfolder import RunFolder
 
 
@@ -91,7 +91,8 @@ def presets(
         print(json_module.dumps({k: to_dict(recipe(v, method)) for k, v in chosen.items()}))
     elif name is None:
         for key, about in ABOUT.items():
-            print(f"{key:16} {about}")
+            usual = f"; {MINUTES[key]:g} minutes by default" if key in MINUTES else ""
+            print(f"{key:20} {about}{usual}")
     else:
         for key, value in flatten(recipe(preset(name), method)):
             if concerns(key, method):

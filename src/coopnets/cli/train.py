@@ -14,7 +14,7 @@ from coopnets.launch import this_process
 from coopnets.machine import describe_machine
 from coopnets.methods import recipe
 from coopnets.prepare import described, new_learner, open_observed, resolved
-from coopnets.presets import preset
+from coopnets.presets import MINUTES, preset
 from coopnets.progress import reporter
 from coopnets.runfolder import RunFolder
 from coopnets.trackers import tracking
@@ -43,6 +43,21 @@ def seconds(text: str) -> float:
     if not parts or "".join(a + b for a, b in parts) != text:
         raise CoopNetsError(f"--max-time {text!r} is no duration: write 90s, 20m or 1h30m")
     return sum(float(a) * {"h": 3600, "m": 60, "s": 1, "": 1}[b] for a, b in parts)
+
+
+def usual_time(name: str) -> str:
+    """``15m``, of the preset of that name; said aloud, as nobody asked for it.
+
+    Raises:
+        CoopNetsError: it has none.
+    """
+    if name not in MINUTES:
+        raise CoopNetsError(
+            f"say how long to train with --preset {name}: --max-time 20m or --steps 2000"
+        )
+    print(f"training {MINUTES[name]:g} minutes, as --preset {name} usually is: --max-time 90m or "
+          "--steps 2000 says otherwise")  # fmt: skip
+    return f"{MINUTES[name]:g}m"
 
 
 def train_command(arguments: Sequence[str]) -> Callable[..., int]:
@@ -75,7 +90,8 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             data: a name (mnist, cifar10, ...), a folder or zip of images, a Parquet file or
                 folder, hf:owner/name, or a .npy/.npz array.
             run: folder of the run; made if need be, taken up again if it holds this run.
-            max_time: training time in all, over all resumptions: 90s, 20m, 1h30m.
+            max_time: training time in all, over all resumptions: 90s, 20m, 1h30m. By default the
+                preset's usual time, unless --steps is given.
             steps: iterations in all.
             split: part of the data to train on.
             limit: use only the first so many images.
@@ -87,7 +103,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
             config: the preset's settings, as the method uses them.
         """
         if max_time is None and steps is None:
-            raise CoopNetsError("say how long to train: --max-time 20m or --steps 2000")
+            max_time = usual_time(config.preset)
         if checkpoint_every < 1:
             raise CoopNetsError("--checkpoint-every must be at least 1")
         if split.startswith("test"):

@@ -49,7 +49,8 @@ def whole(raw: Raw, channels: int) -> np.ndarray:
         Exception: Whatever Pillow raises for a broken picture; `reason` words it.
     """
     opened = _opened(raw)
-    if (frames := getattr(opened, "n_frames", 1)) > 1:
+    frames = getattr(opened, "n_frames", 1)
+    if frames > 1 and opened.format != "MPO":  # of a camera: a picture, then its previews
         raise ValueError(f"an animation of {frames} frames, where a still picture is wanted")
     return _planes(_flat(upright(opened), _mode(channels)))
 
