@@ -6,7 +6,7 @@ settings is made anew.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,17 @@ def write(file: Path, text: str) -> None:
         raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
 
 
+def caught_up(table: Path, rows: Sequence[Result]) -> bool:
+    """Whether there are as many rows as in the table, ``{"rows": [...]}``, that is there.
+
+    A command that is repeated leaves a table as it is until then.
+    """
+    try:
+        return len(rows) >= len(json.loads(table.read_text())["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def save_picture(pixels: Tensor, file: Path) -> None:
     """Write uint8 (C, H, W) as PNG, whole or not at all."""
     unfinished = file.with_name(f"unfinished-{file.name}")
@@ -77,7 +88,9 @@ def load_picture(file: Path) -> Tensor:
         with Image.open(file) as image:
             rows = np.array(image)
     except OSError as error:
-        raise CoopNetsError(f"cannot read {file} ({error}): remove its folder") from error
+        raise CoopNetsError(
+            f"cannot read {file} ({error}): remove it and the .json files beside it"
+        ) from error
     return torch.from_numpy(np.atleast_3d(rows)).permute(2, 0, 1).contiguous()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from coopnets.cli import main as coopnets
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError, RunError
 from coopnets.model import CoopNets
 from coopnets.runfolder import RunFolder
 
@@ -30,7 +30,15 @@ def use_threads(count: int | None) -> None:
 
 def spoken(script: str, words: Sequence[str]) -> str:
     """A command for the record; where data and results lie on one machine is left out."""
-    return shlex.join(["python", script, *(Path(w).name if "/" in w else w for w in words)])
+    return shlex.join(["python", script, *map(_without_place, words)])
+
+
+def _without_place(word: str) -> str:
+    """The last part of a path, and what stands for a name (``{}``) with all below it."""
+    option, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    parts = value.split("/")
+    named = [i for i, part in enumerate(parts) if "{" in part]
+    return option + equals + "/".join(parts[min(named, default=-1) :])
 
 
 def called(argv: Sequence[str], what: str) -> None:
@@ -65,13 +73,33 @@ def trained(data: Path | str, run: Path, minutes: float, options: Sequence[str])
         options: further ones of the command.
 
     Raises:
-        CoopNetsError: the training failed, and has said why.
+        DivergenceError: the training ran away for good; its last words.
+        CoopNetsError: the training failed otherwise, and has said why.
         KeyboardInterrupt: it was interrupted, and is saved.
     """
-    budget = ["--max-time", f"{60 * minutes:g}s"]
-    called(["train", str(data), "--run", str(run), *budget, *options], f"the training of {run}")
-    log = RunFolder(run).log_file
-    said = log.read_text().splitlines() if log.exists() else []
-    if said and said[-1].startswith("interrupted at"):
+    budget, before = ["--max-time", f"{60 * minutes:g}s"], len(_said(run))
+    try:
+        called(
+            ["train", str(data), "--run", str(run), *budget, *options], f"the training of {run}"
+        )
+    except CoopNetsError as error:
+        words = _said(run)[before:]  # of this call alone: an earlier one may have given up
+        if words and "gave up" in words[-1]:
+            raise DivergenceError(words[-1]) from error
+        raise
+    if (words := _said(run)) and words[-1].startswith("interrupted at"):
         raise KeyboardInterrupt
     return CoopNets.from_pretrained(run, "auto")
+
+
+def last_good(run: Path) -> CoopNets | None:
+    """What a training that ran away had learnt before, if it was saved."""
+    try:
+        return CoopNets.from_pretrained(run, "auto")
+    except RunError:
+        return None
+
+
+def _said(run: Path) -> list[str]:
+    log = RunFolder(run).log_file
+    return log.read_text().splitlines() if log.exists() else []

@@ -21,17 +21,17 @@ if __name__ == "__main__":  # as a script, whose own folder is searched instead 
 import torch
 
 from coopnets.data import ImageData, open_images
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import Yardstick, evaluate, open_extractor
 from coopnets.evaluate.scores import SPREAD
-from coopnets.model import CoopNets
+from coopnets.model import CoopNets, find_device
 from coopnets.pictures import grid
 from coopnets.runfolder import RunFolder
-from experiments.cells import Result, once, save_picture, weights_of, write
+from experiments.cells import Result, caught_up, once, save_picture, weights_of, write
 from experiments.command import circumstances, new_parser, run, say, show, table_row
 from experiments.gallery import draw
 from experiments.objects.copies import nearest
-from experiments.training import trained, use_threads
+from experiments.training import last_good, trained, use_threads
 
 PRESETS = {64: "face", 128: "object-128"}
 PLANE = "matlab-object"
@@ -88,22 +88,36 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     if given.minutes <= 0 or given.samples < 0:
         raise CoopNetsError("--minutes must be above 0, --samples at least 0")
     todo, rows = jobs(given.sizes, given.counts, given.plane), list[Result]()
-    given.out.mkdir(parents=True, exist_ok=True)
     with RunFolder(given.out).locked():
         for job in todo:
             say(f"{job.name}: training up to {given.minutes:g} minutes")
-            options = ["--preset", job.preset, "--limit", str(job.count), *more]
-            model = trained(given.data, given.out / job.name / "run", given.minutes, options)
-            row: Result = {"name": job.name, "preset": job.preset, "size": model.config.size,
-                           "flip": model.config.flip}  # fmt: skip
-            row |= draw(model, given.out / job.name, job.kinds, given.seed)
-            row |= _measured(job, model, given)
-            rows.append(row)
-            about = _about(given, more, command, model)
-            write(given.out / "table.md", markdown(rows, about))
-            write(given.out / "table.json", json.dumps({"about": about, "rows": rows}, indent=1))
+            rows.append(_row(job, given, more))
+            table = given.out / "table.json"
+            if caught_up(table, rows) or len(rows) == len(todo):
+                about = _about(given, more, command)
+                write(given.out / "table.md", markdown(rows, about))
+                write(table, json.dumps({"about": about, "rows": rows}, indent=1))
     show(given.out / "table.md")
     return 0
+
+
+def _row(job: Job, given: argparse.Namespace, more: Sequence[str]) -> Result:
+    """One training with its pictures and scores; ``failed`` is why it ended early, or None."""
+    row: Result = {"name": job.name, "preset": job.preset, "images": job.count, "failed": None}
+    options = ["--preset", job.preset, "--limit", str(job.count), "--split", given.split, *more]
+    if given.data_dir is not None:
+        options += ["--data-dir", str(given.data_dir)]
+    try:
+        model = trained(given.data, given.out / job.name / "run", given.minutes, options)
+    except DivergenceError as error:
+        row["failed"] = str(error)
+        say(f"{job.name}: {error}")
+        if (kept := last_good(given.out / job.name / "run")) is None:
+            return row
+        model = kept
+    row |= {"size": model.config.size, "flip": model.config.flip}
+    row |= draw(model, given.out / job.name, job.kinds, given.seed)
+    return row | _measured(job, model, given)
 
 
 def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
@@ -112,8 +126,9 @@ def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
 
     def images(limit: int | None) -> ImageData:
         return open_images(
-            given.data, size=c.size, channels=c.image_channels, crop=c.crop, limit=limit, say=say
-        )
+            given.data, size=c.size, channels=c.image_channels, crop=c.crop, limit=limit,
+            split=given.split, data_dir=given.data_dir, say=say,
+        )  # fmt: skip
 
     learnt = images(job.count)
     settings = {"weights": weights_of(model), "images": learnt.fingerprint, "seed": given.seed}
@@ -142,7 +157,7 @@ def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
 def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
     """table.md."""
     scored = [s for row in rows for s in row.get("scores", {}).values()]
-    found = dict.fromkeys(n for s in scored for n in s if n.startswith(("FD", "KID")))
+    found = dict.fromkeys(n for s in scored for n in s if n.startswith(("FD", "FID", "KID")))
     names = [n for n in found if not n.endswith(SPREAD)]
     heads = [f"{source}: {n}" for n in names for source in ("descriptor", "generator")]
     columns = ["run", "preset", "images", "iterations", "training", "displacement",
@@ -152,18 +167,21 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
     for row in rows:
         scores = [f"{row['scores'][head.partition(': ')[0]][head.partition(': ')[2]]:.4g}"
                   if "scores" in row else "–" for head in heads]  # fmt: skip
+        first = [row["name"], row["preset"], f"{row['images']:,}"]
+        if "iterations" not in row:  # it ran away before anything was saved
+            lines.append(table_row([*first, *["–"] * (len(columns) - len(first))]))
+            continue
         moved = row["displacement"]
         lines.append(table_row([
-            row["name"], row["preset"], f"{row['images']:,}", f"{row['iterations']:,}",
+            *first, f"{row['iterations']:,}",
             f"{row['seconds'] / 60:.1f} min", "–" if moved is None else f"{moved:.3f}",
             f"{row['nearest']:.3f}", f"{row['nearest_among_images']:.3f}", *scores,
         ]))  # fmt: skip
-    return "\n".join([*lines, ""])
+    failed = [f"- {row['name']}: {row['failed']}" for row in rows if row["failed"]]
+    return "\n".join([*lines, "", *(["Failed:", "", *failed, ""] if failed else [])])
 
 
-def _about(
-    given: argparse.Namespace, more: Sequence[str], command: str, model: CoopNets
-) -> dict[str, Any]:
+def _about(given: argparse.Namespace, more: Sequence[str], command: str) -> dict[str, Any]:
     return {
         "command": f"`{command}`",
         "data": Path(given.data).name,
@@ -174,7 +192,7 @@ def _about(
         "distances": f"of {given.samples:,} samples to all images of the set, those of the "
         "training among them" if given.samples else "left out",
         "seed": given.seed,
-        **circumstances(model.device),
+        **circumstances(find_device("auto")),
     }  # fmt: skip
 
 
@@ -182,6 +200,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add("--data", required=True, help="aligned objects: a folder, zip, Parquet, ...")
+    add("--split", default="train", help="part of a named data set")
+    add("--data-dir", type=Path, help="where named data sets are downloaded to")
     add("--out", type=Path, required=True, help="folder for runs, pictures and the table")
     add("--minutes", type=float, default=30.0, help="of training, each")
     add("--sizes", nargs="*", type=int, default=[64, 128])

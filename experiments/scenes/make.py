@@ -20,13 +20,16 @@ from coopnets.compare.table import facts_of
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 from coopnets.runfolder import RunFolder
-from experiments.cells import Result, write
+from experiments.cells import Result, caught_up, write
 from experiments.command import new_parser, run, show, table_row
 from experiments.gallery import draw
+from experiments.scenes.curves import draw_curves
 from experiments.training import called, use_threads
 
 METHODS = ("CoopNets descriptor", "CoopNets generator", "DCGAN")
 ALL = "all"
+OWN = ("--methods", "--real", "--max-time", "--limit", "--fresh")
+"""Options of the comparisons that are not for the user to change."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,17 +45,21 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     for name in ("train", "test"):
         if len(given.scenes) > 1 and "{}" not in getattr(given, name):
             raise CoopNetsError(f"--{name} needs {{}} in the place of the scene's name")
+    if own := [word for word in more if word.partition("=")[0] in OWN]:
+        raise CoopNetsError(f"{own[0]}: the experiment sets that itself")
     if bad := [c for c in given.counts if c != ALL and (not c.isdigit() or not int(c))]:
         raise CoopNetsError(f"--counts {bad[0]}: give numbers, or {ALL}")
-    given.out.mkdir(parents=True, exist_ok=True)
     rows: list[Result] = []
     with RunFolder(given.out).locked():
         for scene in given.scenes:
             for count in given.counts:
                 rows.append(_row(scene, count, given, more))
-                write(given.out / "table.md", markdown(rows, command))
-                content = {"command": command, "rows": rows, "nearer": nearer(rows)}
-                write(given.out / "table.json", json.dumps(content, indent=1))
+                last = len(rows) == len(given.scenes) * len(given.counts)
+                if last or caught_up(given.out / "table.json", rows):
+                    write(given.out / "table.md", markdown(rows, command))
+                    content = {"command": command, "rows": rows, "nearer": nearer(rows)}
+                    write(given.out / "table.json", json.dumps(content, indent=1))
+                    draw_curves(rows, given.out / "table.svg")
     show(given.out / "table.md")
     return 0
 
@@ -106,21 +113,26 @@ def markdown(rows: Sequence[Result], command: str) -> str:
     names, facts = rows[-1]["names"], rows[-1]["facts"]
     counted = nearer(rows)
     heads = [f"{m}: {names[score]}" for score in ("frechet", "kernel") for m in METHODS]
-    columns = ["scene", "images", "held-out photos", *heads, "training images: FD", "iterations"]
+    columns = ["scene", "images", "held-out photos", *heads, "training images: FD", "iterations",
+               "minutes of training"]  # fmt: skip
     lines = [
         "# Scenes", "", f"- command: `{command}`",
         *(f"- {key}: {facts[key]}" for key in ("samples", "features", "machine", "code", "made")),
         f"- nearer to the held-out photos than DCGAN, by {names['frechet']}: the descriptor in "
         f"{counted[METHODS[0]]}, the generator in {counted[METHODS[1]]} of {counted['of']} rows",
-        "- iterations: CoopNets and DCGAN, in the same time", "",
+        "- iterations and minutes: CoopNets and DCGAN", "",
         table_row(columns), "| --- |" + " ---: |" * (len(columns) - 1),
     ]  # fmt: skip
     for row in rows:
         cells = [_cell(row, m, score) for score in ("frechet", "kernel") for m in METHODS]
         floor = "–" if row["floor"] is None else f"{row['floor'][names['frechet']]:.4g}"
         taken = [f"{row['rows'][m]['iteration']:,}" for m in (METHODS[0], METHODS[2])]
+        minutes = [f"{row['rows'][m]['training_seconds'] / 60:.1f}"
+                   for m in (METHODS[0], METHODS[2])]  # fmt: skip
         first = [row["scene"], f"{row['images']:,}", f"{row['real']:,}"]
-        lines.append(table_row([*first, *cells, floor, " and ".join(taken)]))
+        lines.append(
+            table_row([*first, *cells, floor, " and ".join(taken), " and ".join(minutes)])
+        )
     warnings = dict.fromkeys(w for row in rows for w in row["warnings"])
     return "\n".join([*lines, "", *(f"- {w}" for w in warnings), ""])
 

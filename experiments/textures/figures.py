@@ -11,7 +11,7 @@ from coopnets.errors import CoopNetsError
 from experiments.cells import Result
 from experiments.textures.layout import TITLES, distance
 from experiments.textures.measures import SIDES
-from experiments.textures.work import pictures
+from experiments.textures.work import OURS, pictures
 
 COLUMNS = ("original", "descriptor", "generator", "ps", "noise")
 PANEL = 2.2
@@ -29,13 +29,13 @@ def draw_texture(found: Result, folder: Path, file: Path, originals: bool = True
         originals: show the original even if it may not be published.
     """
     shown = _shown(found, folder, originals)
-    more = pictures(folder, ("tile", "large"))
+    more = pictures(folder, ("tile", "large")) if "training" in found else {}
     figure = Figure(figsize=(PANEL * len(COLUMNS), PANEL * (3.4 if more else 1.2)), dpi=120)
     rows = figure.add_gridspec(2 if more else 1, 1, height_ratios=[1, 2.2] if more else [1])
     upper = rows[0].subgridspec(1, len(COLUMNS))
     for i, name in enumerate(COLUMNS):
         axes = figure.add_subplot(upper[i])
-        _panel(axes, shown.get(name), _caption(found, name))
+        _panel(axes, shown.get(name), _caption(found, name), _absence(found, name))
     if more:
         lower = rows[1].subgridspec(1, 2)
         titles = {"tile": "a tile, laid two by two", "large": "twice the side"}
@@ -55,7 +55,7 @@ def draw_all(rows: Sequence[Result], out: Path, file: Path, originals: bool = Tr
         shown = _shown(found, out / found["name"], originals)
         for column, name in enumerate(columns):
             axes = figure.add_subplot(len(rows), len(columns), row * len(columns) + column + 1)
-            _panel(axes, shown.get(name), _caption(found, name))
+            _panel(axes, shown.get(name), _caption(found, name), _absence(found, name))
             if column == 0:
                 axes.set_ylabel(found["name"], fontsize=7)
     _save(figure, file)
@@ -71,15 +71,24 @@ def _caption(found: Result, name: str) -> str:
         return "original"
     values = [distance(found, name, side) for side in SIDES]
     told = " / ".join("–" if v is None else f"{v:.0f}" for v in values)
-    return f"{TITLES[name]}\n{told}"
+    ended = " (gave up)" if name in OURS and found["failed"] else ""
+    return f"{TITLES[name]}{ended}\n{told}"
 
 
-def _panel(axes: Axes, pixels: Tensor | None, title: str) -> None:
+def _absence(found: Result, name: str) -> str:
+    """Why there is no picture, if there is none."""
+    if name == "original":
+        return "not shown"
+    failed = found["failed"] if name in OURS else found.get(f"{name}_failed")
+    return "failed" if failed else "not made"
+
+
+def _panel(axes: Axes, pixels: Tensor | None, title: str, absent: str = "") -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=7)
     if pixels is None:
-        axes.text(0.5, 0.5, "not shown", ha="center", va="center", fontsize=7,
+        axes.text(0.5, 0.5, absent, ha="center", va="center", fontsize=7,
                   transform=axes.transAxes)  # fmt: skip
         axes.set_aspect(1)
         return

@@ -12,6 +12,9 @@ TITLES = {
     "noise": "phase noise", "halves": "other half", "original": "itself",
 }  # fmt: skip
 NO = "–"
+FAILED = (
+    "What a training had learnt before is drawn and measured all the same, and counts as lost."
+)
 
 
 def distance(found: Result, method: str, side: int) -> float | None:
@@ -45,11 +48,16 @@ def markdown(rows: Sequence[Result], about: dict[str, Any]) -> str:
         lines += [f"## Distance of windows of {side} px", "", *_distances(rows, side), ""]
     lines += ["## Copy check", "", *_correlations(rows), ""]
     lines += ["## What it took", "", *_taken(rows), ""]
-    failed = [f"- {row['name']}: {row['failed']}" for row in rows if row["failed"]]
-    return "\n".join([*lines, *(["## Failed", "", *failed, ""] if failed else [])])
+    failed = [f"- {row['name']}: {why}" for row in rows
+              for why in (row["failed"], row.get("ps_failed")) if why]  # fmt: skip
+    if failed:
+        lines += ["## Failed", "", FAILED, "", *failed, ""]
+    return "\n".join(lines)
 
 
 def _wins(row: Result, side: int) -> bool:
+    if row["failed"]:
+        return False
     ours, theirs = (distance(row, method, side) for method in ("descriptor", "ps"))
     return ours is not None and theirs is not None and ours < theirs
 

@@ -22,7 +22,7 @@ from coopnets.errors import CoopNetsError
 from coopnets.evaluate import open_extractor
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
-from experiments.cells import Result, write
+from experiments.cells import Result, caught_up, write
 from experiments.command import circumstances, new_parser, run, say, show
 from experiments.textures.figures import draw_all, draw_texture
 from experiments.textures.layout import markdown, wins
@@ -43,7 +43,6 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
         raise CoopNetsError("--minutes must be above 0, --windows at least 10, "
                             "--ps-iterations at least 0")  # fmt: skip
     textures = find(given.textures, given.skimage, given.side, given.may_show)
-    given.out.mkdir(parents=True, exist_ok=True)
     device = find_device("auto")
     plan = Plan(
         out=given.out, minutes=given.minutes, options=("--preset", given.preset, *more),
@@ -57,7 +56,8 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             rows.append(carry_out(texture, plan))
             folder = given.out / texture.name
             draw_texture(rows[-1], folder, folder / "figure.png")
-            _write(given.out, rows, _about(plan, given, command, len(textures), device))
+            if caught_up(given.out / "table.json", rows) or len(rows) == len(textures):
+                _write(given.out, rows, _about(plan, given, command, len(textures), device))
             if given.publish is not None:
                 draw_texture(rows[-1], folder, given.publish / f"{texture.name}.png", False)
             say(f"{texture.name}: done, {time.perf_counter() - began:.0f} s of this command")

@@ -21,7 +21,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 
 SCALES, ORIENTATIONS = 4, 4
 CHUNK = 20
@@ -68,7 +68,8 @@ def synthesise(
         say: told how far it is.
 
     Raises:
-        CoopNetsError: plenoptic is not installed, or the loss is not finite.
+        CoopNetsError: plenoptic is not installed.
+        DivergenceError: the loss is not finite.
     """
     po = _plenoptic()
     began = time.perf_counter()
@@ -87,7 +88,7 @@ def synthesise(
             try:
                 metamer.synthesize(count, stop_criterion=0.0)
             except ValueError as error:
-                raise CoopNetsError(f"Portilla and Simoncelli's synthesis: {error}") from error
+                raise DivergenceError(f"Portilla and Simoncelli's synthesis: {error}") from error
         done += count
         losses.append(float(metamer.losses[-1]))
         say(f"Portilla-Simoncelli: {done} iterations, loss {losses[0]:.3g} -> {losses[-1]:.3g}")

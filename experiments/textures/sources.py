@@ -82,12 +82,14 @@ def read(file: Path) -> Tensor:
     """A picture as uint8 (C, H, W), grey with one channel.
 
     Raises:
-        CoopNetsError: it is broken.
+        CoopNetsError: it is broken, or of a single colour.
     """
     try:
         colour = torch.from_numpy(whole(file.read_bytes(), 3))
     except Exception as error:  # whatever Pillow raises for a broken picture
         raise CoopNetsError(f"{file} cannot be used: {reason(error)}") from error
+    if bool((colour == colour[:, :1, :1]).all()):
+        raise CoopNetsError(f"{file} is of a single colour: there is nothing to learn from it")
     return colour[:1] if bool((colour == colour[:1]).all()) else colour
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from coopnets.canvas import tile_unit
 from coopnets.data import to_pixels
-from coopnets.errors import CoopNetsError
+from coopnets.errors import DivergenceError
 from coopnets.evaluate import Extractor
 from coopnets.evaluate.textures import phase_noise
 from coopnets.model import CoopNets
@@ -19,7 +20,7 @@ from experiments.cells import Result, digest, load_picture, once, save_picture, 
 from experiments.textures.measures import Measures
 from experiments.textures.portilla import CHUNK, SETTLED, distance_fell, synthesise
 from experiments.textures.sources import Texture
-from experiments.training import trained
+from experiments.training import last_good, trained
 
 OURS = ("descriptor", "generator")
 METHODS = (*OURS, "ps", "noise", "original")
@@ -55,8 +56,9 @@ def carry_out(texture: Texture, plan: Plan) -> Result:
     """All of one texture, from where it stands.
 
     Returns:
-        ``training``, ``ps`` (what they took), ``measured`` by method, ``halves`` and ``failed``,
-        why there is nothing of ours, or None.
+        ``training``, ``ps`` (what they took), ``measured`` by method, ``halves``, and ``failed``:
+        why training ended early, or None. What it had learnt before is drawn all the same, and
+        counts as lost. ``ps_failed`` is why there is nothing of theirs.
 
     Raises:
         CoopNetsError: a file cannot be read or written, or a package is missing.
@@ -68,16 +70,21 @@ def carry_out(texture: Texture, plan: Plan) -> Result:
     if not original.exists() or not torch.equal(load_picture(original), texture.pixels):
         save_picture(texture.pixels, original)
     plan.say(f"{texture.name}: training up to {plan.minutes:g} minutes")
+    grey = () if found["colour"] else ("--image-channels", "1")
     try:
-        grey = () if found["colour"] else ("--image-channels", "1")
         model = trained(original, folder / "run", plan.minutes, [*grey, *plan.options])
-    except CoopNetsError as error:
+    except DivergenceError as error:
         found["failed"] = str(error)
         plan.say(f"{texture.name}: {error}")
-    else:
+        model = last_good(folder / "run")
+    if model is not None:
         found["training"] = _drawn(model, folder, side, plan)
     if plan.ps_iterations:
-        found["ps"] = _by_portilla(texture, folder, plan)
+        try:
+            found["ps"] = _by_portilla(texture, folder, plan)
+        except DivergenceError as error:
+            found["ps_failed"] = str(error)
+            plan.say(f"{texture.name}: {error}")
     save_picture(phase_noise(texture.pixels, plan.seed), folder / "noise.png")
     found |= _measured(texture, folder, _made(found), plan)
     return found
@@ -99,7 +106,9 @@ def _drawn(model: CoopNets, folder: Path, side: int, plan: Plan) -> Result:
         seconds = perf_counter() - began
         for name, x in zip(("generator", "descriptor"), pair, strict=True):
             save_picture(to_pixels(x[0].cpu()), folder / f"{name}.png")
-        for name, drawn, tile in (("tile", side, True), ("large", 2 * side, False)):
+        unit = tile_unit(model.config, model.generator)
+        tiled = -(-side // unit) * unit
+        for name, drawn, tile in (("tile", tiled, True), ("large", 2 * side, False)):
             x = model.sample(1, seed=plan.seed, size=(drawn, drawn), tile=tile)
             save_picture(to_pixels(x[0].cpu()), folder / f"{name}.png")
         return {

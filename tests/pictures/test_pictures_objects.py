@@ -13,7 +13,7 @@ from PIL import Image
 
 from coopnets import CoopNets
 from coopnets.data import ImageData, open_images, to_pixels
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 from experiments.objects import make
 from experiments.objects.copies import nearest
 from small import FLAGS, pixels
@@ -55,6 +55,23 @@ def test_every_training_has_its_pictures(argv: list[str], tmp_path: Path) -> Non
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.png") if "grids" not in p.parts} == {
         p: t for p, t in before.items() if "grids" not in p.parts
     }
+
+
+def test_a_training_that_ran_away_has_a_row(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = make.trained
+
+    def unlucky(data: str, run: Path, *more: Any) -> CoopNets:
+        if "64-30" in str(run):
+            raise DivergenceError("it ran away")
+        return usual(data, run, *more)
+
+    monkeypatch.setattr(make, "trained", unlucky)
+    assert make.main([*argv, "--plane", "0"]) == 0
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "| 64-30 | face | 30 | – | – |" in text and "- 64-30: it ran away" in text
+    assert "| 64-12 | face | 12 | 4 |" in text
 
 
 def test_copies_are_found_even_mirrored(

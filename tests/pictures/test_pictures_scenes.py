@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.scenes import make
+from experiments.scenes.curves import curve
 from experiments.training import trained
 from small import FLAGS, pixels
 
@@ -49,11 +50,21 @@ def test_table_is_that_of_the_comparisons(argv: list[str], tmp_path: Path, capsy
         assert (folder / "pictures" / "sphere-revised.png").exists()
     assert content["nearer"]["CoopNets descriptor"] == nearer and content["nearer"]["of"] == 4
     assert str(tmp_path) not in text
+    assert curve([found["hills", "16"]], "DCGAN") == [
+        (16, values_of(found["hills", "16"], "DCGAN"))
+    ]
+    assert (out / "table.svg").read_text().count("coast") >= 1
+    seconds = found["coast", "all"]["rows"]["DCGAN"]["training_seconds"]
+    assert f"and {seconds / 60:.1f} |" in text
     capsys.readouterr()
     tables = {p: p.stat().st_mtime_ns for p in out.rglob("evaluation.json")}
     assert make.main(argv) == 0  # nothing is trained or scored again
     assert {p: p.stat().st_mtime_ns for p in out.rglob("evaluation.json")} == tables
     assert "scoring" not in capsys.readouterr().out
+
+
+def values_of(row: dict[str, Any], method: str) -> float:
+    return float(row["rows"][method]["scores"][row["names"]["frechet"]])
 
 
 def rows_of(*triples: tuple[float | None, float, float]) -> list[dict[str, Any]]:
@@ -76,6 +87,7 @@ def test_who_is_nearer_counts_rows_where_all_have_scores() -> None:
         (["--test", "photos.npy"], "--test needs {}"),
         (["--counts", "few"], "--counts few"),
         (["--minutes", "0"], "--minutes"),
+        (["--methods", "dcgan"], "--methods: the experiment sets that itself"),
         (["--scenes", "moon"], "the comparison in"),
     ],
 )

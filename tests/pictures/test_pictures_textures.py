@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from coopnets import report
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import open_extractor
 from coopnets.evaluate.textures import largest_correlation, phase_noise, texture_distance
 from coopnets.model import CoopNets
 from experiments.cells import load_picture, once, save_picture
 from experiments.textures import make, work
-from experiments.textures.figures import COLUMNS, _shown
+from experiments.textures.figures import COLUMNS, _absence, _caption, _shown
 from experiments.textures.layout import markdown, wins
 from experiments.textures.portilla import Synthesis
 from experiments.textures.sources import find, middle
@@ -156,7 +156,7 @@ def test_a_failed_training_is_shown_as_one(
 
     def unlucky(data: Path, *more: Any) -> CoopNets:
         if "colour" in str(data):
-            raise CoopNetsError("it ran away")
+            raise DivergenceError("it ran away")
         return usual(data, *more)
 
     monkeypatch.setattr(work, "trained", unlucky)
@@ -165,6 +165,70 @@ def test_a_failed_training_is_shown_as_one(
     assert "colour: it ran away" in text and found["rows"][0]["failed"] == "it ran away"
     assert found["nearer"]["of"] == 2 and found["nearer"]["64"] <= 1
     assert "| colour | – | – |" in text
+    assert _absence(found["rows"][0], "descriptor") == "failed"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_had_been_learnt_before_is_drawn_and_lost(
+    argv: list[str], portilla: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = work.trained
+
+    def late(data: Path, *more: Any) -> CoopNets:
+        usual(data, *more)
+        raise DivergenceError("it ran away")
+
+    monkeypatch.setattr(work, "trained", late)
+    assert make.main([*argv, "--ps-iterations", "7"]) == 0
+    found = table(tmp_path)
+    assert all("descriptor" in row["measured"] for row in found["rows"])
+    assert found["nearer"] == {"64": 0, "128": 0, "all": 0, "of": 2}
+    assert "(gave up)" in _caption(found["rows"][0], "descriptor")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_other_errors_end_the_command_and_leave_the_table(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Err
+) -> None:
+    assert make.main(argv) == 0
+    before = (tmp_path / "out" / "table.md").read_text()
+    assert make.main([*argv, "--sigma", "0.5"]) == 1  # its run has other settings
+    assert "the training of" in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(work, "phase_noise", _interrupted_at_the_second())
+    assert make.main(argv) == 130  # one of two textures is caught up with
+    assert (tmp_path / "out" / "table.md").read_text() == before
+
+
+def _interrupted_at_the_second() -> Callable[..., torch.Tensor]:
+    calls: list[int] = []
+
+    def noise(pixels: torch.Tensor, seed: int) -> torch.Tensor:
+        calls.append(seed)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return phase_noise(pixels, seed)
+
+    return noise
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_tile_has_sides_that_can_be_tiled(argv: list[str], tmp_path: Path) -> None:
+    at = argv.index("--descriptor.strides")
+    assert make.main([*argv[:at], "--descriptor.strides", "3", "1", *argv[at + 3 :]]) == 0
+    tile = load_picture(tmp_path / "out" / "free_grey" / "tile.png")
+    assert tile.shape == (1, 264, 264)  # a multiple of 8 and of 3, not 256
+
+
+def test_a_synthesis_of_theirs_that_fails_costs_no_other(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlucky(original: torch.Tensor, **_: Any) -> Synthesis:
+        raise DivergenceError("the loss is nan")
+
+    monkeypatch.setattr(work, "synthesise", unlucky)
+    assert make.main([*argv, "--ps-iterations", "7"]) == 0
+    assert "free_grey: the loss is nan" in (tmp_path / "out" / "table.md").read_text()
+    assert table(tmp_path)["nearer"]["of"] == 0
 
 
 def row(ours: tuple[float, float] | None, ps: tuple[float, float] | None) -> dict[str, Any]:
@@ -229,6 +293,9 @@ def test_broken_pictures_and_names_given_twice(
     shutil.copy(textures / "colour.png", tmp_path / "colour.png")
     assert make.main([*argv, "--textures", str(textures), str(tmp_path / "colour.png")]) == 1
     assert "two textures are called colour" in capsys.readouterr().err
+    Image.new("RGB", (300, 300), (9, 9, 9)).save(tmp_path / "flat.png")
+    assert make.main([*argv, "--textures", str(tmp_path / "flat.png")]) == 1
+    assert "flat.png is of a single colour" in capsys.readouterr().err
     (tmp_path / "bad.png").write_bytes(b"no picture")
     assert make.main([*argv, "--textures", str(tmp_path / "bad.png")]) == 1
     assert "bad.png cannot be used: not an image" in capsys.readouterr().err
