@@ -1,7 +1,8 @@
 """A training iteration: ours against the published PyTorch port's way of doing it.
 
 The same networks, chains, steps and batch, from the same weights on the same images. The last
-line is how many times faster ours is.
+line is how many times faster ours is. The port knows no clips: of a preset of clips ours alone is
+timed, all that its training does, and the last line is the chain's share of it.
 """
 
 import statistics
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from benchmarks import rivals
 from benchmarks.command import Options, command
-from benchmarks.networks import descriptor, images
+from benchmarks.networks import descriptor, images, plain
 from benchmarks.port import Port
 from benchmarks.result import Column, Result, Row
 from benchmarks.timing import Times, interleave
@@ -38,6 +39,12 @@ COLUMNS = [
     *(Column(key, f"{name}, ms", ".0f") for key, name in LAPS.items()),
     Column("over_port", "x the port's way", ".2f"),
 ]
+OF_CLIPS = [
+    *(replace(c, heading="clips/s") if c.key == "rate" else c for c in COLUMNS[:-1]),
+    Column("share", "D1 of it", ".0%"),
+]
+USUAL = (100, 100, 10)
+"""Chains, images and steps where nothing else is said."""
 
 
 @dataclass(kw_only=True)
@@ -46,34 +53,42 @@ class IterationOptions(Options):
 
     preset: str = "pt-cifar"
     """Settings; what the port does not know is switched off."""
-    chains: int = 100
-    """Langevin chains of an iteration."""
-    batch_size: int = 100
-    """Observed images of an iteration."""
-    steps: int = 10
-    """L."""
+    chains: int | None = None
+    """Langevin chains of an iteration; by default 100, and of clips those of the preset."""
+    batch_size: int | None = None
+    """Observed images of an iteration; by default 100, and of clips those of the preset."""
+    steps: int | None = None
+    """L; by default 10, and of clips that of the preset."""
     noise: bool = False
-    """Langevin noise, which the port leaves out unless asked."""
+    """Langevin noise, which the port leaves out unless asked; clips have that of the preset."""
     seconds: float = 30.0
     """Least time of all iterations together."""
 
 
 def settings(options: IterationOptions) -> Config:
-    """The preset with what both ways have in common, learning next to nothing.
+    """The preset, learning next to nothing; of images with what both ways have in common alone.
 
     How fast it learns does not change how long it takes, but what runs away would stop it.
     """
     c = preset(options.preset)
-    chains, batch, steps = options.chains, options.batch_size, options.steps
+    usual = (c.chains, c.batch_size, c.langevin.steps) if c.frames else USUAL
+    given = (options.chains, options.batch_size, options.steps)
+    chains, batch, steps = (a if a is not None else b for a, b in zip(given, usual, strict=True))
     if options.quick:
-        chains, batch, steps = 4, 4, 2
-    adam = ("descriptor_optimizer", "generator_optimizer")
-    if any(getattr(c, name).kind != "adam" for name in adam):
+        chains, batch, steps = (2, 2, 2) if c.frames else (4, 4, 2)
+    both = ("descriptor_optimizer", "generator_optimizer")
+    c = replace(
+        c, chains=chains, batch_size=batch, langevin=replace(c.langevin, steps=steps),
+        **{name: replace(getattr(c, name), lr=1e-6) for name in both},
+    )  # fmt: skip
+    if c.frames:
+        return replace(c, size=16, frames=32) if options.quick else c
+    if any(getattr(c, name).kind != "adam" for name in both):
         raise CoopNetsError(f"the preset {options.preset} is not trained by Adam, as the port is")
-    plain = {name: replace(getattr(c, name), lr=1e-6, clip=None, cap=None) for name in adam}
     return replace(
-        c, **plain, chains=chains, batch_size=batch, memory=0, teaching=0, ema=0.0,
-        langevin=replace(c.langevin, steps=steps, tau=float(options.noise), drift_clip=None),
+        c, memory=0, teaching=0, ema=0.0,
+        langevin=replace(c.langevin, tau=float(options.noise), drift_clip=None),
+        **{name: replace(getattr(c, name), clip=None, cap=None) for name in both},
     )  # fmt: skip
 
 
@@ -93,27 +108,54 @@ def run(options: IterationOptions) -> Result:
     for learner in learners.values():
         learner.f.load_state_dict(start)
         learner.g.load_state_dict(first.g.state_dict())
-    port = Port(config, cast(Descriptor, first.f), cast(Generator, first.g))
-    assert_same(learners, port, x)
+    port = None
+    if config.frames:
+        assert_same_chain(learners, x)
+    else:
+        port = Port(config, cast(Descriptor, first.f), cast(Generator, first.g))
+        assert_same(learners, port, x)
 
     laps: dict[str, list[dict[str, float]]] = {}
     cases = {who: _ours(learner, x, laps.setdefault(who, [])) for who, learner in learners.items()}
-    cases["the port's way"] = _ports(port, x, laps.setdefault("the port's way", []))
+    if port is not None:
+        cases["the port's way"] = _ports(port, x, laps.setdefault("the port's way", []))
     times = interleave(cases, options.rounds(), device)
     rows = [row(who, times[who], laps[who], config.batch_size) for who in cases]
     for r, learner in zip(rows, learners.values(), strict=False):
         r |= {"precision": learner.config.precision, "layout": learner.config.layout}
-        r["over_port"] = rows[-1]["whole"] / r["whole"]
-    rows[0]["least"] = {"over_port": 3.0}
-    rows[-1] |= {"precision": "fp32", "layout": "contiguous"}
-    notes = [
+        if port is not None:
+            r["over_port"] = rows[-1]["whole"] / r["whole"]
+    noise = "on" if config.langevin.tau else "off"
+    about = (
         f"Preset {options.preset}, {config.chains} chains, batch {config.batch_size}, "
-        f"L = {config.langevin.steps}, noise {'on' if options.noise else 'off'}. Iterations: "
-        "minimum, and median in brackets; images/s and the steps: medians. One Langevin step, and "
-        "the descriptor's gradient, were found equal first.",
-        f"{rows[0]['over_port']:.2f} times the published port's way (at least 3 is the aim)",
-    ]
-    return Result(title="Training iteration", columns=COLUMNS, rows=rows, notes=notes)
+        f"L = {config.langevin.steps}, noise {noise}. Iterations: minimum, and median in "
+        "brackets; the rate and the steps: medians."
+    )
+    if port is None:
+        compared = "One Langevin step of each was found equal to that of plain layers first."
+        last = f"The chains (D1) take {rows[0]['share']:.0%} of an iteration"
+    else:
+        compared = "One Langevin step, and the descriptor's gradient, were found equal first."
+        last = f"{rows[0]['over_port']:.2f} times the published port's way (at least 3 is the aim)"
+        rows[0]["least"] = {"over_port": 3.0}
+        rows[-1] |= {"precision": "fp32", "layout": "contiguous"}
+    return Result(
+        title="Training iteration", columns=COLUMNS if port else OF_CLIPS, rows=rows,
+        notes=[f"{about} {compared}", last],
+    )  # fmt: skip
+
+
+def assert_same_chain(learners: dict[str, Cooperation], x: Tensor) -> None:
+    """One Langevin step of each, and of the same function in plain layers.
+
+    Raises:
+        CoopNetsError: they differ; nothing must be timed.
+    """
+    first = next(iter(learners.values()))
+    c, arithmetic = first.config, {who: str(v.config.precision) for who, v in learners.items()}
+    chains = {who: rivals.ours(v.f, c.langevin, arithmetic[who]) for who, v in learners.items()}
+    chains["plain layers"] = rivals.naive(plain(c, first.f), c.langevin)
+    rivals.assert_same_step(chains, "plain layers", x, arithmetic, rivals.CLIPS)
 
 
 def assert_same(learners: dict[str, Cooperation], port: Port, x: Tensor) -> None:
@@ -151,6 +193,7 @@ def row(who: str, times: Times, laps: list[dict[str, float]], images: int) -> Ro
         "way": who.split()[0] if who.startswith("ours") else who,
         "whole": times.minimum * 1e3, "whole_median": times.median * 1e3,
         "rate": images / times.median, "rounds": len(times.seconds), **steps,
+        "share": steps["d1"] / 1e3 / times.median,
     }  # fmt: skip
 
 

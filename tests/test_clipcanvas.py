@@ -1,18 +1,24 @@
 """Clips from training to files: any length, loops, completion, refusals."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import tyro
 from PIL import Image
 
 from coopnets import clipcanvas, sample
 from coopnets.cli import main
+from coopnets.clipcanvas import plan_clip
+from coopnets.config import Config
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
+from coopnets.models import ClipDescriptor, ClipGenerator, new_descriptor, new_generator
+from coopnets.presets import preset
 from two import STEPS, assert_same, in_two, last_tensors
 
 FLAGS = [
@@ -182,6 +188,40 @@ def test_what_cannot_be_is_refused(
     out = [] if "--out" in more else ["--out", str(tmp_path / "x.gif")]
     assert main(["sample", str(run), *out, *more]) != 0
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dynamic-texture", "tf-dynamic-texture"])
+@pytest.mark.parametrize(
+    ("before", "asked"),
+    [
+        ({}, {"size": (32, 48)}),
+        ({"size": 24, "frames": 40}, {"size": (32, 48)}),
+        ({"descriptor": "FRAME_2"}, {"frames": 90}),
+    ],
+)
+def test_what_is_advised_can_be_drawn(
+    name: str, before: dict[str, object], asked: dict[str, object]
+) -> None:
+    c = replace(preset(name), size=16, frames=32)
+    if "descriptor" in before:
+        c = replace(c, descriptor=replace(c.descriptor, clips="FRAME_2", channels=(6,)))
+    else:
+        c = replace(c, **before)  # type: ignore[arg-type]
+    with pytest.raises(CoopNetsError, match="train with") as refused:
+        plan_clip(c, *networks(c), **asked)  # type: ignore[arg-type]
+    advised = re.search(r"train with (--[^)]*)", str(refused.value))
+    assert advised is not None
+    words = advised[1].split()
+    again: Config = tyro.cli(Config, default=c, args=words, use_underscores=False)
+    canvas = plan_clip(again, *networks(again), **asked)  # type: ignore[arg-type]
+    wanted = (canvas.height, canvas.width) if "size" in asked else canvas.frames
+    assert wanted == next(iter(asked.values()))
+
+
+def networks(config: Config) -> tuple[ClipGenerator, ClipDescriptor]:
+    g, f = new_generator(config), new_descriptor(config)
+    assert isinstance(g, ClipGenerator) and isinstance(f, ClipDescriptor)
+    return g, f
 
 
 def test_pictures_have_no_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 if __name__ == "__main__":  # as a script, whose own folder is searched instead of the root
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from dynamic.checks import check
 from dynamic.figures import draw_clip, draw_spectra, write_moving
 from dynamic.layout import markdown, rivals, wins
 from dynamic.sources import find
@@ -30,7 +31,7 @@ from coopnets.evaluate.motion import WINDOW
 from coopnets.lds import STATES
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
-from experiments.cells import Result, write
+from experiments.cells import Result, caught_up, write
 from experiments.command import circumstances, new_parser, run, say, show
 from experiments.training import use_threads
 
@@ -50,28 +51,33 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
                             "--states at least 1")  # fmt: skip
     if given.starts < 1 or given.latent_steps < 1:
         raise CoopNetsError("--starts and --latent-steps must be at least 1")
+    if given.publish is not None and given.publish.exists() and not given.publish.is_dir():
+        raise CoopNetsError(f"--publish {given.publish} is no folder")
     videos = find(given.videos, given.clips)
-    given.out.mkdir(parents=True, exist_ok=True)
     device = find_device("auto")
     size = () if given.size is None else ("--size", str(given.size))
+    search = Search(
+        steps=given.latent_steps, starts=given.starts, trial=max(1, given.latent_steps // 8),
+        sigma=None,
+    )  # fmt: skip
     plan = Plan(
         out=given.out, minutes=given.minutes, samples=given.samples,
         states=tuple(dict.fromkeys(given.states)),
         options=("--preset", given.preset, *size, *more),
-        search=Search(
-            steps=given.latent_steps, starts=given.starts, trial=max(1, given.latent_steps // 8)
-        ),
+        search=search,
         windows=given.windows, seed=given.seed,
         extractor=open_extractor(given.features, device=device), say=say,
     )  # fmt: skip
     rows: list[Result] = []
     with RunFolder(given.out).locked():
+        check(videos, plan)
         for name, video in videos.items():
             began = time.perf_counter()
             rows.append(carry_out(name, video, plan))
             _show(rows[-1], given.out, given.publish)
-            draw_spectra(rows, given.out / "spectra.png")
-            _write(given.out, rows, _about(plan, given, command, videos, device))
+            if caught_up(given.out / "table.json", rows) or len(rows) == len(videos):
+                draw_spectra(rows, given.out / "spectra.png")
+                _write(given.out, rows, _about(plan, given, command, videos, device))
             say(f"{name}: done, {time.perf_counter() - began:.0f} s of this command")
         if given.publish is not None:
             draw_spectra(rows, given.publish / "spectra.png")

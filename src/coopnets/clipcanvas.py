@@ -17,6 +17,7 @@ from coopnets.canvas import COPIES, FLOAT_BYTES, STATES, free_bytes
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError
 from coopnets.models import ClipDescriptor, ClipGenerator, looped
+from coopnets.models.clips import growing, options
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ def plan_clip(
     if grown and not (g.grows and (f is None or f.grows)):
         raise CoopNetsError(
             f"this model draws frames of {config.size}x{config.size} alone: another size needs "
-            "both networks of type ST (train with --generator.clips ST --descriptor.clips ST)"
+            f"both networks of type ST (train with {growing(config)})"
         )
     if f is not None and f.frames and (stretched or loop):
         raise CoopNetsError(
             f"the descriptor {config.descriptor.clips} looks at clips of {f.frames} frames as a "
             "whole: for another length, or a loop, draw --source generator, or train with "
-            "--descriptor.clips FC_S"
+            f"{options('descriptor', 'FC_S')}"
         )
     if loop:
         unit = loop_unit(g, f)
@@ -104,8 +105,7 @@ def plan_clip(
     more = 0
     if stretched:
         more = 2 * max(0 if f is None else f.reach, 0 if g.cut else g.margin(True) * g.unit)
-    least = max(1, 1 - g.margin(g.cut)) * g.unit
-    drawn = max(least, -(-(frames + more) // g.unit) * g.unit)
+    drawn = max(g.least, -(-(frames + more) // g.unit) * g.unit)
     latent = g.shape(drawn, *size)
     return ClipCanvas(frames, *size, latent, (drawn, *_whole(g, size)), False)
 

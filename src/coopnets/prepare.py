@@ -12,6 +12,7 @@ from coopnets.errors import CoopNetsError, RunError
 from coopnets.layout import resolve_layout
 from coopnets.learner import Learner
 from coopnets.methods import build
+from coopnets.models.clips import longest
 from coopnets.precision import resolve
 from coopnets.processes import Processes
 from coopnets.runfolder import RunFolder
@@ -43,12 +44,16 @@ def open_observed(
             data, frames=config.frames, size=config.size, channels=config.image_channels,
             fps=config.fps, windows=config.windows, crop=config.crop, split=split, limit=limit,
             strict=strict, say=say,
+            advice=lambda n: f"--frames {fit} would fit" if (fit := longest(config, n)) else "",
         )  # fmt: skip
-    if config.windows:
-        return open_windows(
+    if config.windows or config.generator.start == "map":
+        windows = open_windows(
             data, window=config.size, channels=config.image_channels, split=split, limit=limit,
-            data_dir=data_dir, strict=strict, say=say,
+            data_dir=data_dir, strict=strict, say=say if config.windows else lambda _: None,
         )  # fmt: skip
+        if config.windows:
+            return windows
+        # A texture as a whole: pictures that hold no window of it are refused all the same.
     return open_images(
         data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
         limit=limit, data_dir=data_dir, strict=strict, say=say,

@@ -68,6 +68,16 @@ def check_iteration(result: Result) -> None:
         assert parts == pytest.approx(row["whole_median"], rel=0.25)
 
 
+def test_the_chains_part_of_an_iteration_on_clips(tmp_path: Path) -> None:
+    result = measured("iteration", tmp_path, "--preset", "dynamic-texture")
+    for row in result.rows:
+        assert row["way"] == "ours" and "over_port" not in row
+        assert row["share"] == pytest.approx(row["d1"] / row["whole_median"])
+        assert 0 < row["share"] < 1
+    assert f"take {result.rows[0]['share']:.0%} of an iteration" in result.notes[-1]
+    assert {"share", "rate"} <= {c.key for c in result.columns}
+
+
 def check_sampling(result: Result) -> None:
     for row in result.rows:
         assert row["rate"] == pytest.approx(row["number"] / row["seconds"])

@@ -140,6 +140,20 @@ def test_the_ports_iteration_learns_as_ours(learners: tuple[Cooperation, Port]) 
     assert moved > 0
 
 
+def test_another_chain_of_clips_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = iteration.settings(iteration.IterationOptions(preset="dynamic-texture", quick=True))
+    config = replace(config, layout="channels_last", precision="fp32")
+    learner, x = Cooperation(config, Processes()), images(config, 2, CPU)
+    learner.f.load_state_dict(descriptor(config, CPU).state_dict())
+    iteration.assert_same_chain({"ours fp32": learner}, x)
+    ours = rivals.ours
+    monkeypatch.setattr(
+        rivals, "ours", lambda *given: wrong(lambda x, end: x + 1.1 * (end - x), ours(*given))
+    )
+    with pytest.raises(CoopNetsError, match="so nothing was timed"):
+        iteration.assert_same_chain({"ours fp32": learner}, x)
+
+
 def test_another_gradient_of_the_port_is_caught(learners: tuple[Cooperation, Port]) -> None:
     learner, port = learners
     with torch.no_grad():

@@ -1,12 +1,22 @@
 """Networks of clips: one function however it is computed, and alike at every time."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from coopnets.config import DescriptorConfig, GeneratorConfig
-from coopnets.models import ClipDescriptor, ClipGenerator, looped
+from coopnets.models import (
+    ClipDescriptor,
+    ClipGenerator,
+    looped,
+    new_descriptor,
+    new_generator,
+)
+from coopnets.models.clips import WIDTHS, longest
+from coopnets.presets import preset
 
 DESCRIPTORS = {"FC_S": (6, 5), "FRAME_2": (6,), "FRAME_3": (6, 5), "ST": (6, 5, 4)}
 GENERATORS = {"FC_S_64": (8, 6), "FC_S_128": (8, 6, 5), "ST": (8, 7, 6, 5)}
@@ -133,7 +143,52 @@ def test_settings_that_make_no_network_are_refused() -> None:
     config = GeneratorConfig(clips="FC_S_64", channels=(4, 4))
     with pytest.raises(ValueError, match="multiples of 4, from 28 on"):
         ClipGenerator(config, 24, 16, 3)
-    with pytest.raises(ValueError, match="multiples of 4"):
+    with pytest.raises(ValueError, match=r"multiples of 4, .* --frames 60 would do"):
         ClipGenerator(config, 63, 16, 3)
-    with pytest.raises(ValueError, match="no multiple of 16"):
+    with pytest.raises(ValueError, match=r"no multiple of 16: --size 16 or 32 would do"):
         ClipGenerator(replace(config, clips="ST", channels=(4, 4, 4, 4)), 64, 24, 3)
+    with pytest.raises(ValueError, match=r"--size 4 would do"):
+        ClipGenerator(replace(config, clips="FC_S_128", channels=(4, 4, 4)), 64, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("which", "kind"), [(which, kind) for which, kinds in WIDTHS.items() for kind in kinds]
+)
+def test_a_type_alone_is_refused_with_widths_that_make_it(which: str, kind: str) -> None:
+    """And the documentation has the same."""
+    c = replace(preset("dynamic-texture"), frames=32, size=16)
+    settings, make = getattr(c, which), {"descriptor": new_descriptor, "generator": new_generator}
+    alone = replace(c, **{which: replace(settings, clips=kind, channels=(7,) * 9)})
+    with pytest.raises(ValueError, match=f"give for instance --{which}.channels") as refused:
+        make[which](alone)
+    widths = re.search(rf"--{which}.channels ([\d ]+)$", str(refused.value))
+    assert widths is not None
+    channels = tuple(map(int, widths[1].split()))
+    make[which](replace(c, **{which: replace(settings, clips=kind, channels=channels)}))
+    page = (Path(__file__).parents[2] / "docs" / "video.md").read_text()
+    assert any(
+        row.startswith(f"| `{kind}`") and row.endswith(f"| `{widths[1]}` |")
+        for row in page.splitlines()
+    )
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("border", ["zero", "cut"])
+def test_the_longest_clip_can_be_made(kind: str, border: str) -> None:
+    c = preset("dynamic-texture")
+    settings = replace(c.generator, clips=kind, channels=GENERATORS[kind], border=border)
+    c = replace(c, generator=settings)
+    for there in range(2, 70):
+        frames = longest(c, there)
+        made = [n for n in range(2, there + 1) if accepted(settings, n)]
+        assert frames == max(made, default=0)
+    assert longest(replace(c, method="descriptor"), 63) == 63
+
+
+def accepted(settings: GeneratorConfig, frames: int) -> bool:
+    try:
+        with torch.device("meta"):
+            ClipGenerator(replace(settings, init_std=None), frames, 16, 3)
+    except ValueError:
+        return False
+    return True

@@ -16,14 +16,15 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "dynamic-textures"))
 
 import make
-from dynamic import work
-from dynamic.figures import draw_clip
+from dynamic import figures, work
+from dynamic.figures import draw_clip, draw_spectra
 from dynamic.layout import markdown, verdicts, wins
 from dynamic.sources import find
 from dynamic.systems import load_clips, save_clips
+from matplotlib.figure import Figure
 
 from coopnets.data import to_pixels, to_unit
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import open_extractor
 from coopnets.evaluate.motion import energy, look_at, measure, reconstruction, seam
 from coopnets.lds import learn
@@ -171,9 +172,7 @@ def test_a_training_that_diverged_is_lost_and_the_others_go_on(
 
     def unlucky(video: Path, run: Path, *more: Any) -> CoopNets:
         if "long" in video.name:
-            run.mkdir(parents=True)
-            (run / "log.txt").write_text("diverged at iteration 9 (NaN): gave up after 5 tries\n")
-            raise CoopNetsError("the training failed, as said above")
+            raise DivergenceError("diverged at iteration 9 (NaN): gave up after 5 tries")
         return usual(video, run, *more)
 
     monkeypatch.setattr(work, "trained", unlucky)
@@ -186,16 +185,61 @@ def test_a_training_that_diverged_is_lost_and_the_others_go_on(
     assert "| long | linear system, 5 states | no | no | no | no |" in text
 
 
-def test_what_cannot_be_trained_on_ends_the_command(
-    argv: list[str], tmp_path: Path, videos: Path, capsys: Err
+def test_a_training_that_is_refused_ends_the_command(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Err
+) -> None:
+    """Whatever an earlier one of the same folder ended with."""
+
+    def refused(video: Path, run: Path, *more: Any) -> CoopNets:
+        run.mkdir(parents=True)
+        (run / "log.txt").write_text("diverged at iteration 9 (NaN): gave up after 5 tries\n")
+        raise CoopNetsError("the training failed, as said above")
+
+    monkeypatch.setattr(work, "trained", refused)
+    assert make.main(argv) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "dynamic-textures: the training failed, as said above"
+    )
+    assert not (tmp_path / "out" / "table.md").exists()
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Those that were begun."""
+    begun: list[Path] = []
+
+    def trained(video: Path, *more: Any) -> CoopNets:
+        begun.append(video)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, "trained", trained)
+    return begun
+
+
+def test_clips_that_cannot_be_used_are_told_before_the_first_training(
+    argv: list[str], tmp_path: Path, videos: Path, capsys: Err, trainings: list[Path]
 ) -> None:
     folder = tmp_path / "videos"
     shutil.copytree(videos, folder)
     (folder / "broken.avi").write_bytes(b"no video")
-    assert make.main([*argv, "--videos", str(folder), "--clips", "broken", "short"]) == 1
-    said = capsys.readouterr().err
-    assert "broken.avi" in said and "dynamic-textures: the training of" in said
-    assert not (tmp_path / "out" / "table.md").exists()
+    still = np.full((40, 12, 40, 3), 90, np.uint8)
+    still[:, :, 0] = np.arange(40)[:, None, None]  # beyond the square that is cut out
+    for name, frames in (("brief", moving(20, 0)), ("still", still)):
+        pictures = [Image.fromarray(frame) for frame in frames]
+        pictures[0].save(folder / f"{name}.apng", format="PNG", save_all=True,
+                         append_images=pictures[1:], duration=40)  # fmt: skip
+    assert make.main([*argv, "--videos", str(folder)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4 and not trainings
+    assert said[0].startswith("brief.apng cannot be used: 20 frames, 32 wanted")
+    assert said[1].startswith("broken.avi cannot be used: ")
+    assert said[2] == "still.apng does not move: all its frames are the same"
+    assert said[3] == (
+        "dynamic-textures: 3 of 5 clips cannot be used, as said: leave them out by --clips long "
+        "short"
+    )
+    assert make.main([*argv, "--videos", str(folder), "--clips", "long", "short"]) == 130
+    assert len(trainings) == 1
 
 
 def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:
@@ -207,6 +251,40 @@ def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:
     draw_clip(SYSTEMS, tmp_path, None, tmp_path / "without.png")
     heights = [Image.open(tmp_path / f"{name}.png").height for name in ("with", "without")]
     assert heights[0] > heights[1]
+
+
+def test_every_linear_system_has_a_curve_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "_save", lambda figure, file: drawn.append(figure))
+    systems = [f"lds-{n}" for n in range(6)]
+    measured = {s: [{"curve": [1.0, 2.0, 3.0]}] for s in (*figures.COLOURS, *systems)}
+    found = {"name": "x", "failed": None, "clip": {"fps": 25}, "linear": dict.fromkeys(systems),
+             "measured": measured}  # fmt: skip
+    draw_spectra([found], Path("spectra.png"))
+    lines = drawn[0].axes[0].get_lines()
+    assert len(lines) == len(figures.COLOURS) + 6
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("generator", "drawn-pair"), ("revised", "drawn-pair"), ("lds-5", "lds-5"),
+        ("reconstructed-lds-5", "lds-5"), ("reconstructed-generator", "reconstructed-generator"),
+        ("original", None),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_with_its_record(
+    tmp_path: Path, name: str, record: str | None
+) -> None:
+    """And nothing else: the training lies in the same folder."""
+    for other in ("drawn-pair", "lds-5", "reconstructed-generator"):
+        (tmp_path / f"{other}.json").write_text("{}")
+    (tmp_path / f"{name}.npz").write_bytes(b"no archive")
+    with pytest.raises(CoopNetsError) as refused:
+        load_clips(tmp_path / f"{name}.npz")
+    beside = f" and {record}.json beside it" if record else ""
+    assert str(refused.value).endswith(f": remove it{beside}, and repeat the command")
 
 
 def row(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[str, Any]:
@@ -254,6 +332,8 @@ def test_pieces_are_measured_against_all_else() -> None:
     halves = work.pieces([clip[:, :64]], 64)
     assert [len(p.flatten()) for p, _ in halves] == [32, 32]
     assert work.pieces([clip[:, :60]], 64) == []
+    stopped = torch.cat([clip[:, :64], clip[:, 63:64].expand(-1, 80, -1, -1)], 1)
+    assert [len(p.flatten()) for p, _ in work.pieces([stopped], 64)] == [64]  # the last alone
 
 
 def test_clips_are_found_by_name(videos: Path, tmp_path: Path) -> None:
@@ -275,12 +355,22 @@ def test_clips_are_found_by_name(videos: Path, tmp_path: Path) -> None:
         (["--starts", "0"], "--starts"),
         (["--threads", "0"], "--threads"),
         (["--features", "magic"], "magic"),
+        (["--frames", "28"], "--frames 28: measures take 32 or more"),
+        (["--frames", "0"], "these settings learn pictures"),
+        (["--method", "descriptor"], "clips are drawn by both networks"),
+        (["--generator.clips", "ST"], "give for instance --generator.channels"),
+        (["--size", "9"], "--size 8 or 12 would do"),
+        (["--out", "FILE"], "as a run folder: File exists"),
+        (["--publish", "FILE"], "is no folder"),
     ],
 )
 def test_impossible_experiments(
-    argv: list[str], tmp_path: Path, capsys: Err, change: list[str], says: str
-) -> None:
-    assert make.main([*argv, *change]) == 1
+    argv: list[str], tmp_path: Path, capsys: Err, trainings: list[Path], change: list[str],
+    says: str,
+) -> None:  # fmt: skip
+    (tmp_path / "file").write_text("")
+    change = [str(tmp_path / "file") if word == "FILE" else word for word in change]
+    assert make.main([*argv, *change]) == 1 and not trainings
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith("dynamic-textures: ") and says in error[-1]
     assert not (tmp_path / "out" / "long").exists()

@@ -1,6 +1,7 @@
 """Contact sheets, moving pictures of what was synthesised, and the spectra."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from experiments.cells import Result
 
 COLOURS = {"itself": "black", "revised": "tab:blue", "generator": "tab:cyan"}
 WARM = ("tab:red", "tab:orange", "tab:pink", "tab:brown")
-"""Of the linear systems."""
+LINES = list(product(("-", "--", ":", "-."), WARM))
+"""Of the linear systems, which begin anew where there are more."""
 FRAMES = 8
 PANELS = 3
 """Spectra in a row."""
@@ -85,13 +87,15 @@ def draw_spectra(rows: Sequence[Result], file: Path) -> None:
     figure = Figure(figsize=(3.6 * columns, 2.9 * count), dpi=110)
     for i, row in enumerate(rows):
         axes = figure.add_subplot(count, columns, i + 1)
-        colours = COLOURS | dict(zip(row["linear"], WARM, strict=False))
-        for system, colour in colours.items():
+        lines = {system: ("-", colour) for system, colour in COLOURS.items()}
+        lines |= {system: LINES[k % len(LINES)] for k, system in enumerate(row["linear"])}
+        for system, (style, colour) in lines.items():
             curves = torch.tensor([entry["curve"] for entry in row["measured"][system]])
             frequencies = torch.linspace(0, row["clip"]["fps"] / 2, curves.shape[1] + 1)[1:]
             axes.plot(
-                frequencies, curves.mean(0), color=colour, label=_label(system), linewidth=1.4
-            )
+                frequencies, curves.mean(0), style, color=colour, label=_label(system),
+                linewidth=1.4,
+            )  # fmt: skip
         axes.set_yscale("log")
         axes.set_title(row["name"], fontsize=8)
         axes.set_xlabel("Hz", fontsize=7)
@@ -120,9 +124,9 @@ def _panel(axes: Axes, pixels: Tensor) -> None:
 
 
 def _save(figure: Figure, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"unfinished-{file.name}")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(unfinished)
         unfinished.replace(file)
     except OSError as error:

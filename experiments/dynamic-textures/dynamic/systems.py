@@ -17,8 +17,11 @@ from coopnets.errors import CoopNetsError
 from coopnets.lds import learn, spectral_radius
 from coopnets.model import CoopNets
 from coopnets.sample import usual_steps
+from dynamic.layout import LINEAR
 from experiments.cells import Result, digest, once, weights_of
 
+PAIR, RECORD = ("generator", "revised"), "drawn-pair"
+AGAIN = "reconstructed-"
 LONGER = 4
 """How many times as long as what was learnt the long clips are."""
 Drawn = dict[str, Tensor]
@@ -63,7 +66,7 @@ def by_pair(
                 continue
             for clips, clip in zip(drawn, made, strict=True):
                 clips[kind] = clip
-        for name, clips in zip(("generator", "revised"), drawn, strict=True):
+        for name, clips in zip(PAIR, drawn, strict=True):
             save_clips(folder / f"{name}.npz", clips)
         return {
             "iterations": about["iteration"], "seconds": about["seconds"],
@@ -73,7 +76,7 @@ def by_pair(
         }  # fmt: skip
 
     settings = {"weights": weights_of(model), "samples": samples, "seed": seed, "longer": LONGER}
-    return once(folder / "drawn-pair.json", settings, work)
+    return once(folder / f"{RECORD}.json", settings, work)
 
 
 def reconstructed_by_pair(
@@ -132,7 +135,7 @@ def by_linear_system(data: ClipData, folder: Path, states: int, samples: int, se
         save_clips(folder / f"{name}.npz", {"clips": made, "long": long})
         first = to_unit(clips[0][:, : data.frames])
         again = to_pixels(system.show(system.states(first)))
-        save_clips(folder / f"reconstructed-{name}.npz", {"clip": again})
+        save_clips(folder / f"{AGAIN}{name}.npz", {"clip": again})
         return {
             "states": len(system.a), "estimate": system.estimate, "seconds": seconds,
             "least_squares_radius": system.radius, "radius": spectral_radius(system.a),
@@ -146,7 +149,7 @@ def by_linear_system(data: ClipData, folder: Path, states: int, samples: int, se
 
 def linear(states: int) -> str:
     """The name of a linear system."""
-    return f"lds-{states}"
+    return f"{LINEAR}{states}"
 
 
 def save_clips(file: Path, clips: Drawn) -> None:
@@ -175,4 +178,14 @@ def load_clips(file: Path) -> Drawn:
         with np.load(file, allow_pickle=False) as archive:
             return {name: torch.from_numpy(archive[name]) for name in archive.files}
     except Exception as error:  # a broken archive can make numpy raise almost anything
-        raise CoopNetsError(f"cannot read {file} ({error}): remove its folder") from error
+        record = _record(file)
+        beside = f" and {record.name} beside it" if record.exists() else ""
+        raise CoopNetsError(
+            f"cannot read {file} ({error}): remove it{beside}, and repeat the command"
+        ) from error
+
+
+def _record(file: Path) -> Path:
+    """The result that says that a file of clips is there; without it they are made again."""
+    name = RECORD if file.stem in PAIR else file.stem
+    return file.with_name(f"{name.removeprefix(AGAIN) if LINEAR in name else name}.json")

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from coopnets.complete.latent import Search
-from coopnets.errors import CoopNetsError
+from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import Extractor
 from coopnets.evaluate.motion import (
     SEGMENT,
     Original,
+    energy,
     look_at,
     measure,
     power_spectrum,
@@ -22,7 +23,6 @@ from coopnets.evaluate.motion import (
     seam,
 )
 from coopnets.prepare import open_observed
-from coopnets.runfolder import RunFolder
 from dynamic.systems import (
     by_linear_system,
     by_pair,
@@ -84,13 +84,9 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
     plan.say(f"{name}: training up to {plan.minutes:g} minutes")
     try:
         model = trained(video, folder / "run", plan.minutes, plan.options)
-    except CoopNetsError:
-        if (why := gave_up(folder / "run")) is None:
-            raise  # other settings, a broken file: nothing that a table should count
-        plan.say(f"{name}: {why}")
-        return {"name": name, "failed": why}
-    if not model.config.frames:
-        raise CoopNetsError("these settings learn pictures: take a preset of clips")
+    except DivergenceError as error:  # all else is nothing that a table should count
+        plan.say(f"{name}: {error}")
+        return {"name": name, "failed": str(error)}
     data = open_observed(model.config, str(video), "train", None, None, False, plan.say)
     clips = [torch.from_numpy(clip) for clip in data.clips]
     found: Result = {"name": name, "failed": None, "clip": {
@@ -115,13 +111,6 @@ def carry_out(name: str, video: Path, plan: Plan) -> Result:
     return found | _measured(clips, systems, model.config.frames, folder, plan)
 
 
-def gave_up(run: Path) -> str | None:
-    """The last words of a training that diverged again and again; None if it did not."""
-    log = RunFolder(run).log_file
-    said = log.read_text().splitlines() if log.exists() else []
-    return said[-1] if said and "gave up" in said[-1] else None
-
-
 def first_frames(folder: Path) -> Tensor:
     """The first frames of the original of a clip's folder, uint8 (C, T, H, W)."""
     return load_clips(folder / ORIGINAL)["clip"]
@@ -131,7 +120,8 @@ def pieces(clips: Sequence[Tensor], frames: int) -> list[tuple[Tensor, list[Tens
     """Pieces of the original, each with all else of it: how near nature comes to itself.
 
     The first and the last frames of the first clip, as many as the made clips have or half of
-    all; what is left over too short to be measured is left out.
+    all; what is left over too short to be measured is left out, and a piece with all else of it
+    standing still.
     """
     clip, *others = clips
     count = clip.shape[1]
@@ -142,7 +132,8 @@ def pieces(clips: Sequence[Tensor], frames: int) -> list[tuple[Tensor, list[Tens
     for start in sorted({0, count - length})[:PIECES]:
         around = [clip[:, :start], clip[:, start + length :], *others]
         rest = [part for part in around if part.shape[1] >= SEGMENT]
-        found.append((clip[:, start : start + length], rest))
+        if any(energy(part) for part in rest):
+            found.append((clip[:, start : start + length], rest))
     return found
 
 

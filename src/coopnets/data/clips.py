@@ -34,6 +34,7 @@ class ClipData:
         source: What was asked for.
         split: Which part of it.
         clips: uint8 (C, T, H, W) each, T of their own, at least ``frames``.
+        extents: (height, width) of each clip's frames before crop and resize.
         frames: Frames of an example.
         windows: Whether every start frame in a clip counts as an example; if not, its first
             ``frames`` frames are the only one, as in the authors' experiments.
@@ -45,6 +46,7 @@ class ClipData:
     source: str
     split: str
     clips: tuple[np.ndarray, ...]
+    extents: tuple[tuple[int, int], ...]
     frames: int
     windows: bool
     fps: float
@@ -89,6 +91,7 @@ def open_clips(
     split: str = "train",
     limit: int | None = None,
     strict: bool = False,
+    advice: Callable[[int], str] = lambda _: "",
     say: Callable[[str], None] = print,
 ) -> ClipData:
     """Opens clips at a small size, into memory.
@@ -108,6 +111,8 @@ def open_clips(
         split: Part of the data, told by subfolders.
         limit: Use only this many clips, spread over the set.
         strict: Refuse unusable and damaged clips instead of using what there is.
+        advice: From the number of a clip's frames, fewer than ``frames``, to what would help;
+            empty if nothing does.
         say: Told in one line what was opened and skipped, and a line about a clip of variable
             rate, or cut off, or that repeats frames.
 
@@ -124,7 +129,7 @@ def open_clips(
         reels = [reel for i, reel in enumerate(reels) if i in taken]
     wanted = Wanted(
         frames, windows, fps, partial(decode, size=(height, width), channels=channels, crop=crop),
-        _too_large(source, width, height, windows),
+        _too_large(source, width, height, windows), advice,
     )  # fmt: skip
     room = LARGEST // (channels * height * width)
     clips, skipped = _usable(reels, wanted, room, strict, say)
@@ -133,8 +138,8 @@ def open_clips(
     _tell(clips, say)
     pixels = tuple(clip.pixels for clip in clips)
     data = ClipData(
-        str(source), split, pixels, frames, windows, clips[0].fps, tuple(skipped),
-        _digest(pixels, frames),
+        str(source), split, pixels, tuple(clip.extent for clip in clips), frames, windows,
+        clips[0].fps, tuple(skipped), _digest(pixels, frames),
     )  # fmt: skip
     say(_summary(data, clips))
     return data

@@ -23,6 +23,8 @@ class Wanted:
     fps: float | None
     shrink: Callable[[Image.Image], np.ndarray]
     too_large: str
+    advice: Callable[[int], str]
+    """What would help where a clip has so many frames, too few; nothing if nothing does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Clip:
 
     name: str
     pixels: np.ndarray
+    extent: tuple[int, int]
     fps: float
     guessed: bool
     damage: str
@@ -94,7 +97,8 @@ def read(reel: Reel, wanted: Wanted, room: int, say: Callable[[str], None]) -> C
         notes.append("does not move: all its frames are the same")
     pixels = np.ascontiguousarray(np.stack(small, 1))
     rate = asked or own or USUAL_RATE
-    return Clip(reel.name, pixels, rate, not (asked or own), passed.damage, notes)
+    width, height = passed.size or (0, 0)
+    return Clip(reel.name, pixels, (height, width), rate, not (asked or own), passed.damage, notes)
 
 
 def _about_rate(own: float, asked: float | None, even: bool) -> list[str]:
@@ -119,5 +123,5 @@ def _refuse_short(found: int, passed: _Passed, wanted: Wanted) -> None:
     what = f"{found} frames"
     if found != len(passed.times):
         what += f" at {wanted.fps:g} a second ({len(passed.times)} as they come)"
-    fit = f": --frames {found} would fit" if found > 1 else ""
-    raise ValueError(f"{what}{damage}, {wanted.frames} wanted{fit}")
+    advice = wanted.advice(found)
+    raise ValueError(f"{what}{damage}, {wanted.frames} wanted" + (f": {advice}" if advice else ""))

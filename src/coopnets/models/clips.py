@@ -7,14 +7,14 @@ do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 is ours, so that a pair can grow in both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from coopnets.config import DescriptorConfig, GeneratorConfig
+from coopnets.config import Config, DescriptorConfig, GeneratorConfig
 from coopnets.models.layers import BatchNorm2d, activation, ends, start_normal
 from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
@@ -54,6 +54,12 @@ GENERATORS: dict[str, tuple[Layer, ...]] = {
         Layer(4, 2, 4, 2),
     ),
 }  # fmt: skip
+Which = Literal["descriptor", "generator"]
+WIDTHS: dict[Which, dict[str, tuple[int, ...]]] = {
+    "descriptor": {"FC_S": (48, 30), "FRAME_2": (24,), "FRAME_3": (48, 30), "ST": (48, 64, 64)},
+    "generator": {"FC_S_64": (128, 64), "FC_S_128": (128, 64, 32), "ST": (256, 128, 64, 32)},
+}
+"""Channels of hidden layers to begin with, as many as the type has; any others will do."""
 
 
 class ClipDescriptor(nn.Module):
@@ -74,7 +80,7 @@ class ClipDescriptor(nn.Module):
     ) -> None:
         super().__init__()
         plan, widths = DESCRIPTORS[config.clips], (*config.channels, config.outputs)
-        _check("descriptor", config.clips, len(plan) - 1, config.channels)
+        _check("descriptor", config.clips, config.channels)
         self.frames = frames if plan[-1].frames == WHOLE else None
         """Length of the clips, where it is fixed."""
         self.grows = all(layer.side != WHOLE for layer in plan)
@@ -158,20 +164,25 @@ class ClipGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.plan, self.latent = GENERATORS[config.clips], config.latent
-        _check("generator", config.clips, len(self.plan) - 1, config.channels)
+        _check("generator", config.clips, config.channels)
         self.cut = config.border == "cut"
         self.grows = config.clips == "ST"
         """Whether the latent map has a place for every part of a frame."""
-        self.unit = prod(layer.step for layer in self.plan)
-        """Frames of one latent position."""
+        self.unit, self.least = lengths(config)
+        """Frames of one latent position, and of the shortest clip."""
         self.cell = prod(layer.stride for layer in self.plan)
         """Pixels, along a side, of one latent position of ST; otherwise of the first map."""
         if size % self.cell:
-            raise ValueError(f"generator {config.clips}: size is no multiple of {self.cell}")
-        least = max(1, 1 - self.margin(self.cut)) * self.unit
-        if frames % self.unit or frames < least:
+            near = [n for n in (size // self.cell, size // self.cell + 1) if n]
             raise ValueError(
-                f"generator {config.clips}: frames are multiples of {self.unit}, from {least} on"
+                f"generator {config.clips}: size {size} is no multiple of {self.cell}: --size "
+                f"{' or '.join(str(n * self.cell) for n in near)} would do"
+            )
+        if frames % self.unit or frames < self.least:
+            raise ValueError(
+                f"generator {config.clips}: frames are multiples of {self.unit}, from "
+                f"{self.least} on: --frames {max(self.least, frames // self.unit * self.unit)} "
+                "would do"
             )
         self.latent_shape = self.shape(frames, size, size)
         widths = [config.latent, *config.channels, image_channels]
@@ -201,12 +212,7 @@ class ClipGenerator(nn.Module):
 
     def margin(self, cut: bool, space: bool = False) -> int:
         """Latent positions along an axis, less those that a clip has by its length."""
-        unit, many = (self.cell if space else self.unit), 64
-        count = many * unit
-        for layer in reversed(self.plan):
-            kernel, stride = (layer.side, layer.stride) if space else (layer.frames, layer.step)
-            count = needed(count, kernel, stride, layer.valid and not space, cut)
-        return count - many
+        return _margin(self.plan, cut, space)
 
     def forward(self, z: Tensor) -> Tensor:
         """Clips in about [-1, 1], (B, C, T, H, W), of z (B, latent, t, h, w)."""
@@ -224,6 +230,37 @@ class ClipGenerator(nn.Module):
         places = torch.arange(-before, count + margin, device=z.device) % count
         x: Tensor = self(z.index_select(2, places))
         return x[:, :, before * self.unit :][:, :, : count * self.unit]
+
+
+def lengths(config: GeneratorConfig) -> tuple[int, int]:
+    """What a clip's number of frames is a multiple of, and the least number."""
+    plan = GENERATORS[config.clips]
+    unit = prod(layer.step for layer in plan)
+    return unit, max(1, 1 - _margin(plan, config.border == "cut")) * unit
+
+
+def longest(config: Config, frames: int) -> int:
+    """Frames of the longest clip that can be learnt where there are so many; 0 if none can."""
+    unit, least = lengths(config.generator) if config.method == "coopnets" else (1, 2)
+    found = frames // unit * unit
+    return found if found >= least else 0
+
+
+def options(which: Which, kind: str) -> str:
+    """A type as it is asked for on the command line, with widths that fit it."""
+    return f"--{which}.clips {kind} --{which}.channels {_spoken(WIDTHS[which][kind])}"
+
+
+def growing(config: Config) -> str:
+    """The same of a pair whose clips grow in space, with what else of the settings must change."""
+    plan = GENERATORS["ST"]
+    units = {"frames": prod(layer.step for layer in plan),
+             "size": prod(layer.stride for layer in plan)}  # fmt: skip
+    more = [
+        f"--{name} {max(unit, value // unit * unit)}"
+        for name, unit in units.items() if (value := getattr(config, name)) % unit
+    ]  # fmt: skip
+    return " ".join([options("generator", "ST"), options("descriptor", "ST"), *more])
 
 
 def frames_last(x: Tensor) -> Tensor:
@@ -268,6 +305,24 @@ def _length(time: int, layer: Layer) -> int:
     return (padded - layer.frames) // layer.step + 1
 
 
-def _check(which: str, kind: str, count: int, channels: tuple[int, ...]) -> None:
+def _margin(plan: Sequence[Layer], cut: bool, space: bool = False) -> int:
+    """Latent positions along an axis, less those that a clip has by its length."""
+    sizes = [(v.side, v.stride) if space else (v.frames, v.step) for v in plan]
+    many = 64
+    count = many * prod(stride for _, stride in sizes)
+    for layer, (kernel, stride) in zip(reversed(plan), reversed(sizes), strict=True):
+        count = needed(count, kernel, stride, layer.valid and not space, cut)
+    return count - many
+
+
+def _check(which: Which, kind: str, channels: tuple[int, ...]) -> None:
+    count = len(widths := WIDTHS[which][kind])
     if len(channels) != count:
-        raise ValueError(f"{which} {kind} has {count} hidden layers, and channels {channels}")
+        raise ValueError(
+            f"{which} {kind} has {count} hidden layer{'s' * (count > 1)}, and channels "
+            f"{channels}: give for instance --{which}.channels {_spoken(widths)}"
+        )
+
+
+def _spoken(widths: tuple[int, ...]) -> str:
+    return " ".join(map(str, widths))
