@@ -2,6 +2,6 @@
 
 import sys
 
-from experiments.completion.table import command
+from experiments.completion.make import main
 
-sys.exit(command())
+sys.exit(main())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -91,22 +92,36 @@ def masks(side: int, size: int, seed: int, first: int, count: int) -> Tensor:
 
 
 def pictures(folder: Path, side: int, job: Job) -> dict[str, Tensor]:
-    """The completions that were kept, uint8 (SHOWN, C, H, W) by column."""
-    with np.load(folder / f"{side}-{job.name}.npz", allow_pickle=False) as archive:
-        return {column: torch.from_numpy(archive[column]) for column in job.columns}
+    """The completions that were kept, uint8 (SHOWN, C, H, W) by column.
+
+    Raises:
+        CoopNetsError: their file is missing or damaged.
+    """
+    file = folder / f"{side}-{job.name}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {column: torch.from_numpy(archive[column]) for column in job.columns}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise CoopNetsError(
+            f"cannot read {file} ({error}): remove {file.with_suffix('.json')}, and its cell is "
+            "made anew"
+        ) from error
 
 
 def _read(file: Path, settings: dict[str, Any], job: Job) -> Cell:
     empty = Cell({c: {m: [] for m in MEASURES} for c in job.columns}, 0.0, settings)
     try:
         content = json.loads(file.read_text())
+        if content["settings"] != json.loads(json.dumps(settings)):
+            return empty
+        return Cell(
+            {c: {m: content["scores"][c][m] for m in MEASURES} for c in job.columns},
+            float(content["seconds"]), settings,
+        )  # fmt: skip
     except FileNotFoundError:
         return empty
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CoopNetsError(f"cannot read {file} ({error}): remove it") from error
-    if content.get("settings") != json.loads(json.dumps(settings)):
-        return empty
-    return Cell(content["scores"], content["seconds"], settings)
 
 
 def _save(file: Path, cell: Cell) -> None:

@@ -261,7 +261,8 @@ class CoopNets:
         """Fill in what is missing.
 
         Args:
-            x: images, (B, C, H, W) in [-1, 1]; hidden values are never looked at.
+            x: images, (B, C, H, W) in [-1, 1], of any size if the model is of textures; hidden
+                values are never looked at.
             mask: boolean, true where hidden; broadcasts to x.
             method: ``generator``, ``descriptor`` or ``both``; None takes all that there is.
             samples: draw so many different completions of each image; None makes the one that
@@ -284,7 +285,8 @@ class CoopNets:
         from coopnets.complete.masks import check_images, check_mask
 
         c = self.config
-        check_images(x, image_shape(c), mask)
+        any_size = c.generator.start == "map" and not c.frames
+        check_images(x, image_shape(c), mask, any_size=any_size)
         hidden = check_mask(x, mask)
         completer = self.completer(
             method=method, search=search, langevin_steps=langevin_steps, blend=blend, seed=seed

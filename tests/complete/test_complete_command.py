@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from PIL import Image
 
 from coopnets.cli import main
+from coopnets.complete import output
+from coopnets.complete.infill import Completer
 from coopnets.complete.masks import random_square
 from coopnets.complete.scores import scores
 from coopnets.data import to_unit
@@ -79,6 +82,7 @@ def test_visible_pixels_come_back_and_scores_are_of_the_files(
     assert f"error {np.mean(errors):.4f}" in last and f"PSNR {np.mean(psnrs):.3f} dB" in last
     assert "SSIM" in last and results["mean"]["error"]["mean"] == pytest.approx(np.mean(errors))
     assert (results["method"], results["seed"], results["mask"]) == ("both", 4, "random:3")
+    assert results["sigma"] == 1.0 and results["finished"]  # the run's own is 0.3
     sheet = read(tmp_path / "out" / "sheet.png")  # damaged | completed | truth
     assert sheet.shape[:2] == (3 * 10 + 2, 3 * 10 + 2)
 
@@ -153,10 +157,116 @@ def test_nothing_is_overwritten(trained: Path, folder: Path, tmp_path: Path, cap
     argv = ["complete", trained, folder, "--out", out, "--mask", "center:3", *QUICK]
     assert main([str(a) for a in argv]) == 0
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    assert "choose another --out" in one_line(capsys, *argv)
-    (out / "results.json").unlink()
-    assert "p0.png is there already" in one_line(capsys, *argv)
-    assert all(p.read_bytes() == before[p.name] for p in out.iterdir())
+    for name in ("results.json", "sheet.png", "p0.png"):
+        error = one_line(capsys, *argv)
+        assert f"{name} is there already: choose another --out" in error
+        assert all(p.read_bytes() == before[p.name] for p in out.iterdir())
+        (out / name).unlink()
+
+
+def finished(out: Path) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Results less what a repeated command may not repeat, and the pictures."""
+    results = json.loads((out / "results.json").read_text())
+    assert results.pop("finished")
+    results.pop("seconds")
+    return results, {p.name: p.read_bytes() for p in out.glob("*.png")}
+
+
+@pytest.fixture
+def stopped_after_two(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ctrl-C in the third completion of all; counts them."""
+    called, usual = list[int](), Completer.__call__
+
+    def stopped(self: Completer, x: torch.Tensor, mask: torch.Tensor, **more: Any) -> torch.Tensor:
+        called.append(more["first"])
+        if len(called) == 3:
+            raise KeyboardInterrupt
+        return usual(self, x, mask, **more)
+
+    monkeypatch.setattr(Completer, "__call__", stopped)
+    return called
+
+
+def test_interrupted_commands_go_on(
+    trained: Path, folder: Path, tmp_path: Path, capsys: Said, stopped_after_two: list[int]
+) -> None:
+    """What is there already is not made again, and the end is that of a command in one go."""
+    out, more = tmp_path / "out", ("--mask", "random:3", "--batch-size", "1")
+    assert run(trained, folder, out, *more) == 130
+    (out / "notes.txt").write_text("mine")
+    half = json.loads((out / "results.json").read_text())
+    assert half["completed"] == 2 and not half["finished"]
+    argv = ["complete", trained, folder, "--out", out, *QUICK]
+    for change in (["--mask", "random:4"], [*more, "--seed", "1"], [*more, "--no-truth"]):
+        assert "unfinished completions with another" in one_line(capsys, *argv, *change)
+    assert run(trained, folder, out, *more) == 0
+    assert stopped_after_two == [0, 1, 2, 2]
+    assert "SSIM" in capsys.readouterr().out.splitlines()[-1]
+    assert run(trained, folder, tmp_path / "whole", *more) == 0
+    assert finished(out) == finished(tmp_path / "whole")
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_commands_killed_while_they_write_go_on(
+    trained: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """results.json names pictures that were never written, or were taken away since."""
+    usual, out, more = output.as_png, tmp_path / "out", ("--mask", "random:3")
+    assert run(trained, folder, tmp_path / "whole", *more) == 0
+    for last in (2, 3):
+        made = iter(range(1, 9))
+
+        def killed(pixels: torch.Tensor, made: Any = made, last: int = last) -> bytes:
+            if next(made) == last:
+                raise KeyboardInterrupt
+            return usual(pixels)
+
+        monkeypatch.setattr(output, "as_png", killed)
+        assert run(trained, folder, out, *more) == 130
+    (out / "p0.png").unlink()
+    monkeypatch.setattr(output, "as_png", usual)
+    assert run(trained, folder, out, *more) == 0
+    assert finished(out) == finished(tmp_path / "whole")
+
+
+def test_refused_commands_go_on_once_they_can(
+    trained: Path, folder: Path, tmp_path: Path, capsys: Said
+) -> None:
+    """The mask of the last picture is missing, and then drawn."""
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    masks.mkdir()
+    hole = Image.fromarray(np.pad(np.full((3, 3), 255, np.uint8), ((2, 3), (1, 4))))
+    for i in range(2):
+        hole.save(masks / f"p{i}.png")
+    argv = ["complete", trained, folder, "--out", out, *QUICK, "--mask", masks, "--batch-size", 1]
+    assert "no mask for p2.png" in one_line(capsys, *argv)
+    hole.save(masks / "p2.png")
+    hole.transpose(Image.Transpose.ROTATE_90).save(masks / "p1.png")
+    assert "with other masks" in one_line(capsys, *argv)
+    hole.save(masks / "p1.png")
+    assert main([str(a) for a in argv]) == 0
+    assert json.loads((out / "results.json").read_text())["completed"] == 3
+
+
+def test_unfinished_completions_of_other_pictures_stay(
+    trained: Path, folder: Path, tmp_path: Path, capsys: Said, stopped_after_two: list[int]
+) -> None:
+    out, images = tmp_path / "out", tmp_path / "in"
+    images.mkdir()
+    for i in range(3):
+        Image.open(folder / f"p{i}.png").save(images / f"p{i}.png")
+    argv = ["complete", trained, images, "--out", out, *QUICK, "--mask", "center:3",
+            "--batch-size", 1]  # fmt: skip
+    assert main([str(a) for a in argv]) == 130
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    Image.fromarray(pixels(1, seed=9)[0]).save(images / "p1.png")
+    assert "of other pictures" in one_line(capsys, *argv)
+    for name in ("p1.png", "p2.png"):
+        (images / name).unlink()
+    assert "of other pictures" in one_line(capsys, *argv)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    (out / "results.json").write_text("[")
+    assert "cannot read" in one_line(capsys, *argv)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +282,7 @@ def test_nothing_is_overwritten(trained: Path, folder: Path, tmp_path: Path, cap
         (["--mask", "center:3", "--batch-size", "0"], "--batch-size"),
         (["--mask", "center:3", "--limit", "0"], "--limit"),
         (["--mask", "center:3", "--sigma", "0"], "--sigma"),
+        (["--mask", "center:3", "--sigma", "nan"], "--sigma"),
         (["--mask", "center:3", "--split", "test"], "test"),
     ],
     ids=lambda value: "-".join(value).strip("-") if isinstance(value, list) else "",

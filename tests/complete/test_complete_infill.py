@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from coopnets import CoopNets
 from coopnets.complete.classic import CLASSIC
-from coopnets.complete.infill import Completer, blended, paste
-from coopnets.complete.latent import Search
+from coopnets.complete.infill import Completer, blended, paste, surface
+from coopnets.complete.latent import SIGMA, Search
 from coopnets.complete.masks import random_square
 from coopnets.errors import CoopNetsError, DataError
 from coopnets.models import Descriptor, Generator
@@ -60,15 +60,21 @@ def quick(method: str, **more: object) -> Completer:
     return Completer(tiny(), g, f, search=Search(steps=6, starts=2, trial=2, proposals=5), **more)
 
 
-def test_linear_generator_reaches_the_conditional_mean() -> None:
-    """Hidden pixels are W_h E(z | visible), in closed form, whatever the mask."""
+@pytest.mark.parametrize("sigma", [SIGMA, 0.3])
+def test_linear_generator_reaches_the_conditional_mean(sigma: float) -> None:
+    """Hidden pixels are W_h E(z | visible), in closed form, whatever the mask.
+
+    The residual's spread is that of completion, unless the training's own is asked for.
+    """
     config, x, mask = tiny(), pictures(4), masks(4)
-    completer = Completer(config, Linear(), None, blend=False, search=Search(steps=150))
+    assert config.sigma == 0.3 != SIGMA
+    search = Search(steps=150) if sigma == SIGMA else Search(steps=150, sigma=None)
+    completer = Completer(config, Linear(), None, blend=False, search=search)
     y = completer(x.masked_fill(mask, float("nan")), mask)
     for image, hole, found in zip(x, mask, y, strict=True):
         seen = ~hole.flatten()
-        a = WEIGHTS[seen] / config.sigma
-        z = torch.linalg.solve(torch.eye(6) + a.T @ a, a.T @ image.flatten()[seen] / config.sigma)
+        a = WEIGHTS[seen] / sigma
+        z = torch.linalg.solve(torch.eye(6) + a.T @ a, a.T @ image.flatten()[seen] / sigma)
         torch.testing.assert_close(found.flatten()[~seen], WEIGHTS[~seen] @ z, rtol=0, atol=1e-4)
 
 
@@ -184,6 +190,46 @@ def test_blending_leaves_no_seam() -> None:
     inside = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.bool)
     inside[..., 2:6, 2:6] = True
     torch.testing.assert_close(blended(x[:1], inside, x[:1] + 0.3 * rows), x[:1])
+
+
+def test_a_channel_that_is_hidden_as_a_whole_is_the_mean_of_the_others() -> None:
+    x, mask = torch.cat([pictures(2, i) for i in range(3)], 1), masks(2).repeat(1, 3, 1, 1)
+    mask[0, 1] = True
+    y = surface(x.masked_fill(mask, float("nan")), mask)
+    torch.testing.assert_close(y[0, 1], (y[0, 0] + y[0, 2]) / 2)
+    for image, channel in ((0, 0), (0, 2), (1, 0), (1, 1), (1, 2)):
+        plane, hole = x[image, channel][None, None], mask[image, channel][None, None]
+        torch.testing.assert_close(y[image, channel], CLASSIC["inter-4"](plane, hole)[0, 0])
+
+
+def test_a_channel_may_be_hidden_as_a_whole_whatever_the_method() -> None:
+    torch.manual_seed(0)
+    g, f = Generator(CONFIG.generator, SIDE, 3), Descriptor(CONFIG.descriptor, SIDE, 3)
+    x, mask = torch.cat([pictures(2, i) for i in range(3)], 1), masks(2).repeat(1, 3, 1, 1)
+    mask[0, 1] = True
+    for by in ("generator", "descriptor", "both"):
+        completer = Completer(tiny(image_channels=3), g, f, by=by, search=Search(steps=3))
+        y = completer(x.masked_fill(mask, float("nan")), mask)
+        assert torch.equal(y.masked_fill(mask, 0), x.masked_fill(mask, 0))
+
+
+def test_frames_that_are_hidden_in_one_channel_alone() -> None:
+    """Each channel of a clip by its own frames, and one without any by the other channels."""
+    x = torch.rand(1, 3, 5, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros_like(x, dtype=torch.bool)
+    mask[0, 1, 2] = mask[0, 1, 4] = True
+    mask[0, 2] = True
+    y = surface(x.masked_fill(mask, float("nan")), mask)
+    torch.testing.assert_close(y[0, 1, 2], (x[0, 1, 1] + x[0, 1, 3]) / 2)
+    torch.testing.assert_close(y[0, 1, 4], x[0, 1, 3])
+    torch.testing.assert_close(y[0, 2], (y[0, 0] + y[0, 1]) / 2)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"starts": 0}, {"proposals": 0}, {"sigma": 0.0},
+                                 {"sigma": -1.0}, {"sigma": math.nan}])  # fmt: skip
+def test_searches_that_find_nothing_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(CoopNetsError, match=f"--{next(iter(bad))} is"):
+        Search(**bad)  # type: ignore[arg-type]
 
 
 def test_runaway_chains_are_told() -> None:

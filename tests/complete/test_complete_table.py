@@ -1,6 +1,7 @@
 """The completion experiment on tiny runs: its numbers, its resumption, its published figures."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from coopnets import CoopNets
+from coopnets import CoopNets, report
 from coopnets.complete.classic import CLASSIC
+from coopnets.complete.classic.libraries import LIBRARIES
 from coopnets.complete.scores import interval, scores
 from coopnets.data import open_images, to_pixels, to_unit
 from coopnets.models import Generator
-from small import CONFIG, pixels, tiny
+from coopnets.runfolder import RunFolder
+from small import CONFIG, FLAGS, pixels, tiny
 
 ROOT = Path(__file__).parents[2]
 CLASSICS = ["mrf-l1", "mrf-l2", "inter-1", "inter-2", "inter-3", "inter-4", "inter-5"]
@@ -23,9 +26,9 @@ CLASSICS = ["mrf-l1", "mrf-l2", "inter-1", "inter-2", "inter-3", "inter-4", "int
 @pytest.fixture
 def experiment(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT))
-    from experiments.completion import table
+    from experiments.completion import make
 
-    return table
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def test_the_table_is_of_what_it_says(
     trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path, "--descriptor")) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path, "--descriptor")) == 0
     text = capsys.readouterr().out
     content = json.loads((tmp_path / "table.json").read_text())
     rows = {(r["measure"], r["side"], r["column"]): r for r in content["rows"]}
@@ -61,9 +64,11 @@ def test_the_table_is_of_what_it_says(
     assert {(m, s, c) for m in ("error", "psnr", "ssim") for s in (3, 5) for c in columns} <= (
         rows.keys()
     )
+    from experiments.completion.cells import masks
+
     images = open_images(held_out, size=8, channels=1, say=lambda _: None)
     x = images.batch(np.arange(7))
-    mask = experiment.masks(5, 8, 0, 0, 7)
+    mask = masks(5, 8, 0, 0, 7)
     made = to_unit(to_pixels(CLASSIC["inter-2"](x, mask).clamp(-1, 1)))
     found = interval(scores(made, x, mask).error)
     assert rows["error", 5, "inter-2"]["mean"] == pytest.approx(found.mean)
@@ -79,6 +84,10 @@ def test_the_table_is_of_what_it_says(
     assert (tmp_path / "sheet-3.png").exists()
     assert "truth" in (tmp_path / "sheet-3.txt").read_text()
     assert set(content["seconds_an_image"]) == {*CLASSICS, "descriptor", "coopnets", "dcgan"}
+    assert content["about"]["search"] == "2 starts, 4 steps, sigma 1.0"
+    for private in (trained.parent, dcgan.parent, held_out.parent, tmp_path):
+        assert str(private) not in json.dumps(content["about"]) + text.splitlines()[2]
+    assert content["about"]["command"].startswith("`python experiments/completion/make.py --run ")
 
 
 def test_sheets_show_what_is_asked_for(
@@ -87,7 +96,7 @@ def test_sheets_show_what_is_asked_for(
     """Some columns, in the order asked for, cut out of the whole sheet."""
     pictures, named = [], []
     for shown in ((), ("--shown", "both", "inter-4")):
-        assert experiment.command(argv(trained, dcgan, held_out, tmp_path, *shown)) == 0
+        assert experiment.main(argv(trained, dcgan, held_out, tmp_path, *shown)) == 0
         pictures.append(np.asarray(Image.open(tmp_path / "sheet-5.png")))
         text = (tmp_path / "sheet-5.txt").read_text().removeprefix("columns: ").strip()
         named.append(text.split(" | "))
@@ -98,6 +107,22 @@ def test_sheets_show_what_is_asked_for(
         assert np.array_equal(some[2:10, 2 + 10 * i :][:, :8], whole[2:10, 2 + 10 * j :][:, :8])
 
 
+def test_blocks_of_a_sheet_stand_side_by_side(
+    trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any
+) -> None:
+    """Seven rows as four and three, of which the last place is white."""
+    sheets = []
+    for blocks in ("1", "2"):
+        more = ("--shown", "both", "inter-4", "--blocks", blocks)
+        assert experiment.main(argv(trained, dcgan, held_out, tmp_path, *more)) == 0
+        sheets.append(np.asarray(Image.open(tmp_path / "sheet-5.png").convert("L")))
+    long, laid = sheets
+    assert long.shape == (7 * 10 + 2, 4 * 10 + 2) and laid.shape == (42, 2 * 42 + 16)
+    assert np.array_equal(laid[:, :42], long[:42])
+    assert np.array_equal(laid[:32, 58:], long[40:]) and (laid[32:, 58:] == 255).all()
+    assert (laid[:, 42:58] == 255).all()
+
+
 def test_stopped_runs_go_on(
     trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,7 +131,7 @@ def test_stopped_runs_go_on(
     from experiments.completion import cells
 
     monkeypatch.setattr(cells, "BATCH", 2)
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path / "whole")) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path / "whole")) == 0
     counted, real = [0], cells.scores
 
     def counting(*args: Any) -> Any:
@@ -116,12 +141,12 @@ def test_stopped_runs_go_on(
         return real(*args)
 
     monkeypatch.setattr(cells, "scores", counting)
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path / "cut")) == 130
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path / "cut")) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path / "cut")) == 130
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path / "cut")) == 0
     per_cell = 4 * (len(CLASSICS) + 3 + 2)  # batches of a side times columns
     assert 2 * per_cell < counted[0] <= 2 * per_cell + 3
     again = counted[0]
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path / "cut")) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path / "cut")) == 0
     assert counted[0] == again
     tables = [json.loads((tmp_path / n / "table.json").read_text())["rows"]
               for n in ("whole", "cut")]  # fmt: skip
@@ -133,12 +158,161 @@ def test_stopped_runs_go_on(
 def test_changed_settings_are_computed_anew(
     trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any
 ) -> None:
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path)) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path)) == 0
     files = sorted((tmp_path / "cells").glob("*.json"))
     before = {f.name: f.stat().st_mtime_ns for f in files}
-    assert experiment.command(argv(trained, dcgan, held_out, tmp_path, "--sigma", "0.5")) == 0
+    assert experiment.main(argv(trained, dcgan, held_out, tmp_path, "--sigma", "0.5")) == 0
     anew = {f.name for f in files if f.stat().st_mtime_ns != before[f.name]}
     assert anew == {f"{side}-{job}.json" for side in (3, 5) for job in ("coopnets", "dcgan")}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("3-coopnets.npz", b"PK"), ("3-coopnets.npz", None), ("3-coopnets.json", b"[]"),
+     ("3-coopnets.json", b"{")],
+)  # fmt: skip
+def test_damaged_cells_are_one_clear_line(
+    trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any,
+    capsys: pytest.CaptureFixture[str], name: str, content: bytes | None,
+) -> None:  # fmt: skip
+    words = [*argv(trained, dcgan, held_out, tmp_path), "--classics", "inter-4", "--sides", "3"]
+    assert experiment.main(words) == 0
+    file = tmp_path / "cells" / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert experiment.main(words) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("completion: cannot read ") and "remove" in error
+    file.with_suffix(".json").unlink()
+    assert experiment.main(words) == 0
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_line(
+    trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "sheet-3.txt").mkdir()
+    words = [*argv(trained, dcgan, held_out, tmp_path), "--classics", "inter-4", "--sides", "3"]
+    assert experiment.main(words) == 1
+    assert "cannot write" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_in_use_is_left_alone(
+    trained: Path, dcgan: Path, held_out: Path, tmp_path: Path, experiment: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with RunFolder(tmp_path).locked():
+        assert experiment.main(argv(trained, dcgan, held_out, tmp_path)) == 1
+    assert "in use" in capsys.readouterr().err and not (tmp_path / "cells").exists()
+
+
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch, experiment: Any) -> list[list[str]]:
+    """Trainings of four iterations; what was asked of them."""
+    usual, asked = experiment.trained, list[list[str]]()
+
+    def trained(data: str, run: Path, minutes: float, options: list[str]) -> CoopNets:
+        asked.append([data, run.name, str(minutes), *options])
+        found: CoopNets = usual(data, run, minutes, [*options, "--steps", "4"])
+        return found
+
+    monkeypatch.setattr(experiment, "trained", trained)
+    monkeypatch.setattr(report, "write_report", lambda _: None)
+    return asked
+
+
+def test_one_command_trains_what_is_missing(
+    array: Path, held_out: Path, tmp_path: Path, experiment: Any, briefly: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A pair that is taught on observed images, and a DCGAN alike; stopped and gone on with."""
+    words = ["--train", str(array), "--train-limit", "30", "--minutes", "9", "--images",
+             str(held_out), "--split", "train", "--sides", "3", "--steps", "4", "--classics",
+             "inter-4", "--out", str(tmp_path), "--threads", "1", *FLAGS]  # fmt: skip
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "compute", stopped)
+        assert experiment.main(words) == 130
+    assert "repeat the command" in capsys.readouterr().err
+    assert experiment.main(words) == 0
+    common = ["--preset", "digits", "--limit", "30"]
+    more = [w for w in FLAGS if w not in ("--preset", "digits")]
+    asked = [
+        [str(array), "pair", "9.0", *common, "--observed.weight", "1", *more],
+        [str(array), "dcgan", "9.0", *common, "--method", "dcgan", *more],
+    ]
+    assert briefly == 2 * asked
+    pair, other = (CoopNets.from_pretrained(tmp_path / name) for name in ("pair", "dcgan"))
+    assert pair.config.observed.weight == 1 and other.config.method == "dcgan"
+    assert (pair.about["iteration"], other.about["iteration"]) == (4, 4)
+    content = json.loads((tmp_path / "table.json").read_text())
+    assert {r["column"] for r in content["rows"]} >= {"coopnets", "dcgan", "inter-4"}
+    assert "--train x.npy" in content["about"]["command"]
+
+
+def test_finished_runs_are_not_trained(
+    trained: Path, array: Path, held_out: Path, tmp_path: Path, experiment: Any,
+    briefly: list[list[str]],
+) -> None:  # fmt: skip
+    words = ["--train", str(array), "--run", str(trained), "--no-dcgan", "--images",
+             str(held_out), "--split", "train", "--sides", "3", "--steps", "4", "--classics",
+             "inter-4", "--out", str(tmp_path)]  # fmt: skip
+    assert experiment.main(words) == 0
+    assert not briefly
+    content = json.loads((tmp_path / "table.json").read_text())
+    assert content["about"]["DCGAN"] == "left out"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "--train DATA"),
+        (["--run", "RUN"], "--images"),
+        (["--train", "DATA", "--split", "train"], "trained on"),
+        (["--train", "DATA", "--images", "nowhere"], "nowhere"),
+        (["--train", "DATA", "--minutes", "0"], "--minutes"),
+        (["--train", "DATA", "--threads", "0"], "--threads"),
+        (["--train", "DATA", "--train-limit", "0"], "--train-limit"),
+        (["--run", "RUN", "--images", "DATA", "--split", "train", "--flip"], "--flip"),
+    ],
+)
+def test_nothing_is_trained_in_vain(
+    trained: Path, array: Path, tmp_path: Path, experiment: Any, briefly: list[list[str]],
+    capsys: pytest.CaptureFixture[str], more: list[str], says: str,
+) -> None:  # fmt: skip
+    words = [{"RUN": str(trained), "DATA": str(array)}.get(word, word) for word in more]
+    assert experiment.main(["--out", str(tmp_path / "out"), *words]) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and error[0].startswith("completion: ") and says in error[0]
+    assert not briefly and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "package"), [("biharmonic", "scikit-image"), ("telea", "opencv-python-headless")]
+)
+def test_a_missing_library_is_told_before_the_work(
+    array: Path, held_out: Path, tmp_path: Path, experiment: Any, briefly: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, package: str,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, LIBRARIES[method][0], None)
+    words = ["--train", str(array), "--images", str(held_out), "--split", "train",
+             "--out", str(tmp_path / "out")]  # fmt: skip
+    assert experiment.main(words) == 1
+    assert f"{method} needs the package {package}" in capsys.readouterr().err
+    assert not briefly and not (tmp_path / "out").exists()
+
+
+def test_published_fields_are_told_apart(experiment: Any) -> None:
+    """Beside the published figures, and only there."""
+    from experiments.completion.layout import MINIMUM, _published
+
+    assert _published((30, 7))[-1] == MINIMUM and "evidently were not" in MINIMUM
+    assert MINIMUM not in _published((7,))
 
 
 def test_published_figures(experiment: Any) -> None:
@@ -185,6 +359,13 @@ def test_verdicts(experiment: Any) -> None:
     ("change", "says"),
     [
         (["--sides", "8"], "1 to 7"),
+        (["--sides", "0"], "--sides"),
+        (["--starts", "0"], "--starts"),
+        (["--steps", "0"], "--steps"),
+        (["--sigma", "0"], "--sigma"),
+        (["--langevin-steps", "-1"], "--langevin-steps"),
+        (["--limit", "0"], "--limit"),
+        (["--blocks", "0"], "--blocks"),
         (["--classics", "magic"], "magic"),
         (["--split", "test"], "test"),
         (["--shown", "magic"], "magic"),
@@ -197,6 +378,7 @@ def test_impossible_tables(
     capsys: pytest.CaptureFixture[str], change: list[str], says: str,
 ) -> None:  # fmt: skip
     swapped = [{"RUN": str(trained), "DCGAN": str(dcgan)}.get(word, word) for word in change]
-    assert experiment.command([*argv(trained, dcgan, held_out, tmp_path), *swapped]) == 1
+    assert experiment.main([*argv(trained, dcgan, held_out, tmp_path), *swapped]) == 1
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith("completion: ") and says in error[-1]
+    assert not (tmp_path / "cells").exists()

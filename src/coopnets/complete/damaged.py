@@ -24,7 +24,7 @@ class Damaged:
 
     Attributes:
         name: where it comes from, relative to what was asked for.
-        pixels: uint8 (C, H, W), of the model's size and channels.
+        pixels: uint8 (C, H, W), of the model's channels, and its size unless it knows any.
         extent: (height, width) of the original.
         holes: boolean (H, W), true where the original is transparent: nobody knows what was
             there; None if nothing is.
@@ -39,7 +39,7 @@ class Damaged:
 def open_damaged(
     source: str,
     *,
-    size: int,
+    size: int | None,
     channels: int,
     crop: int | None,
     split: str | None = None,
@@ -51,9 +51,9 @@ def open_damaged(
 
     Args:
         source: a file, folder, zip, name, ...
-        size: side of the model's images.
+        size: side of the model's images; None leaves each picture its own size.
         channels: 1 or 3; pictures of any other mode are converted.
-        crop: centre crop before the resize.
+        crop: centre crop before the resize, if there is one.
         split: part of the data; None is test where there is such a part, else all.
         limit: only so many, spread over the whole source.
         data_dir: where named data sets are downloaded to.
@@ -91,14 +91,18 @@ def shrunk(hidden: np.ndarray, size: int, crop: int | None) -> np.ndarray:
 
 
 def _pictures(
-    contents: Contents, source: str, size: int, channels: int, crop: int | None,
+    contents: Contents, source: str, size: int | None, channels: int, crop: int | None,
     limit: int | None, say: Callable[[str], None],
 ) -> Iterator[Damaged]:  # fmt: skip
     count, last = 0, ""
     for item in limited(contents, limit):
         try:
             image = upright(item.load())
-            pixels = decode(image, (size, size), channels, crop)
+            extent = image.height, image.width
+            if size is None:
+                pixels = decode(image, extent, channels)
+            else:
+                pixels = decode(image, (size, size), channels, crop)
             alpha = transparency(image)
         except MemoryError:
             raise
@@ -106,8 +110,10 @@ def _pictures(
             last = f"cannot read {item.name}: {reason(error)}"
             say(last)
             continue
-        holes = None if alpha is None or alpha.all() else shrunk(alpha == 0, size, crop)
-        yield Damaged(item.name, pixels, (image.height, image.width), holes)
+        holes = None if alpha is None or alpha.all() else alpha == 0
+        if holes is not None and size is not None:
+            holes = shrunk(holes, size, crop)
+        yield Damaged(item.name, pixels, extent, holes)
         count += 1
     if not count:
         raise DataError(last or f"{source} holds no pictures")

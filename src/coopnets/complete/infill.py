@@ -7,14 +7,20 @@ both        the descriptor revises what the generator put there
 The image is modelled as x = g(z) + residual, and what is visible of the residual does not end
 where the hole begins. ``blend`` continues it into the hole by springs (the smoothest surface that
 meets it at the rim), so that no seam is left.
+
+A picture of another size than the training's, which a texture model can complete, is taken as the
+middle of a larger one, whose frame is hidden: so neither network's border shows.
 """
 
+import copy
 from math import prod
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from coopnets.canvas import COPIES, FLOAT_BYTES, Canvas, bytes_each, free_bytes, plan
 from coopnets.chance import stream
 from coopnets.complete.classic.nans import springs
 from coopnets.complete.classic.planes import fill
@@ -22,15 +28,16 @@ from coopnets.complete.latent import Posterior, Search, closest, infer_visible
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError, DataError
 from coopnets.langevin import Normal
-from coopnets.models import AnyDescriptor, AnyGenerator, evaluating, frozen
+from coopnets.models import AnyDescriptor, AnyGenerator, Generator, evaluating, frozen
 from coopnets.sample import each_its_own, propose, refine, uniform_noise, usual_steps
 
 By = Literal["generator", "descriptor", "both"]
 
 AT_ONCE = 100
 """Proposals decoded at a time."""
-CLIPS = 16
-"""Proposals at most, of clips: they are many numbers each, and few are alike."""
+FEW = 16
+"""Proposals at most, of clips and of pictures of another size than the training's, one at a time:
+they are many numbers each, and few are alike."""
 ALONE = 10
 """Times as many steps of revision as in sampling, where no generator has gone before."""
 
@@ -74,6 +81,8 @@ class Completer:
         self.search, self.blend = search or Search(), blend
         self.langevin_steps, self.seed = langevin_steps, seed
         self.step_scale, self.precision = step_scale, precision
+        self.latent_shape = () if g is None else g.latent_shape
+        self.few = config.frames > 0
         self._proposals: dict[int, tuple[Tensor, Tensor]] = {}
         lacking = {"generator": g is None, "descriptor": f is None, "both": not (g and f)}
         if lacking[self.by]:
@@ -89,7 +98,8 @@ class Completer:
         """Complete images.
 
         Args:
-            x: images, (B, C, ...) in [-1, 1]; hidden values are never looked at.
+            x: images, (B, C, ...) in [-1, 1], of any size if the model is of textures; hidden
+                values are never looked at.
             mask: boolean, (B, 1, ...) or (B, C, ...), true where hidden.
             first: number of the first image, which names its random numbers.
             sample: number of the completion, to draw one of many; None makes the one that
@@ -97,12 +107,52 @@ class Completer:
 
         Returns:
             Like x, visible pixels bit for bit, hidden ones in [-1, 1].
+
+        Raises:
+            CoopNetsError: the model knows one size, and it is not that of x, or memory does not
+                suffice.
         """
+        if not self.config.frames and x.shape[-2:] != (self.config.size, self.config.size):
+            return self._framed(x, mask, first, sample)
+        return self._completed(x, mask, first, sample)
+
+    def _completed(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
         y = None if self.by == "descriptor" else self.generated(x, mask, first, sample)
         if self.by != "generator":
             y = self.revised(x, mask, y, first, sample)
         assert y is not None
         return paste(x, mask, y)
+
+    def _framed(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
+        """As the middle of larger images whose frame is hidden too."""
+        canvas = self._canvas(x)
+        larger = copy.copy(self)
+        larger.latent_shape, larger.few, larger._proposals = canvas.latent, True, {}
+        over = (canvas.drawn[0] - canvas.height, canvas.drawn[1] - canvas.width)
+        top, left = over[0] // 2, over[1] // 2
+        around = (left, over[1] - left, top, over[0] - top)
+        y = larger._completed(pad(x, around), pad(mask, around, value=True), first, sample)
+        return canvas.cut(y)
+
+    def _canvas(self, x: Tensor) -> Canvas:
+        """What the images are the middle of."""
+        c, (height, width) = self.config, x.shape[-2:]
+        if self.g is None or c.generator.start != "map" or c.descriptor.top == "dense":
+            raise CoopNetsError(
+                f"this model completes pictures of {c.size}x{c.size} alone, and one is {height}x"
+                f"{width}: cut that size out of it (a pair of --preset texture takes any)"
+            )
+        canvas = plan(c, cast(Generator, self.g), height, width)
+        # Every start has all maps of the generator, and their gradients.
+        maps = sum(n / 4 ** (i + 1) for i, n in enumerate(reversed(c.generator.channels)))
+        per_pixel = FLOAT_BYTES * COPIES * 2 * self.search.starts * (maps + c.image_channels)
+        needed = len(x) * (bytes_each(c, canvas) + int(per_pixel) * prod(canvas.drawn))
+        if needed > (free := free_bytes(x.device)):
+            raise CoopNetsError(
+                f"{height}x{width} needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+                "free: complete a part of the picture, fewer at a time, or from fewer --starts"
+            )
+        return canvas
 
     def generated(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
         """g(z), z inferred from what is visible; blended, if that is wanted."""
@@ -114,7 +164,7 @@ class Completer:
         assert self.g is not None
         z, images = self.proposals(sample or 0, x.device)
         starts = z[closest(images, x, ~mask, self.search.starts)]
-        sigma = self.search.sigma or self.config.sigma
+        sigma = self.config.sigma if self.search.sigma is None else self.search.sigma
         with evaluating(self.g), frozen(self.g):
             posterior = Posterior(self.decode, x, ~mask, sigma)
             noise = several_each(self._streams(len(x), first, sample), x.device)
@@ -155,15 +205,13 @@ class Completer:
         """Draws from the prior, (M, d), and their images; the same for all images to complete."""
         if sample not in self._proposals:
             assert self.g is not None
-            many = (
-                min(self.search.proposals, CLIPS) if self.config.frames else self.search.proposals
-            )
+            many = min(self.search.proposals, FEW) if self.few else self.search.proposals
             number = max(many, self.search.starts)
             chance = stream(self.seed, sample, 0, 0, 0)
-            z = torch.randn(number, prod(self.g.latent_shape), generator=chance).to(device)
+            z = torch.randn(number, prod(self.latent_shape), generator=chance).to(device)
             images = [
                 propose(self.g, self._shaped(part), self.precision)
-                for part in torch.split(z, 1 if self.config.frames else AT_ONCE)
+                for part in torch.split(z, 1 if self.few else AT_ONCE)
             ]
             self._proposals = {sample: (z, torch.cat(images))}
         return self._proposals[sample]
@@ -175,8 +223,7 @@ class Completer:
         return x
 
     def _shaped(self, z: Tensor) -> Tensor:
-        assert self.g is not None
-        return z.view(len(z), *self.g.latent_shape)
+        return z.view(len(z), *self.latent_shape)
 
     def _streams(self, count: int, first: int, sample: int | None) -> list[torch.Generator]:
         number = -1 if sample is None else sample
@@ -208,22 +255,33 @@ def wholly(mask: Tensor) -> Tensor:
 
 
 def surface(x: Tensor, mask: Tensor) -> Tensor:
-    """Holes filled by springs; of a clip, frames without anything visible by their neighbours.
+    """Holes filled by springs; planes without anything visible from those that show something.
 
-    Those lie on the line between the nearest frames that show something.
+    A frame of a clip lies on the line between the nearest frames of its channel, and a channel of
+    which nothing at all is visible is the mean of the others.
     """
     lost = wholly(mask.expand(x.shape))
     y = fill(x, mask & ~lost, springs)
     if not bool(lost.any()):
         return y
-    for clip, gone in zip(y, lost[:, 0, :, 0, 0], strict=True):
-        there = (~gone).nonzero().flatten().tolist()
-        for t in gone.nonzero().flatten().tolist():
-            before = max((i for i in there if i < t), default=there[0])
-            after = min((i for i in there if i > t), default=there[-1])
-            weight = (t - before) / (after - before) if after > before else 0.0
-            clip[:, t] = torch.lerp(clip[:, before], clip[:, after], weight)
+    for image, gone in zip(y, lost[..., 0, 0], strict=True):
+        unseen = gone.flatten(1).all(1) if gone.dim() > 1 else gone
+        for c in (~unseen).nonzero().flatten().tolist():
+            if gone.dim() > 1:
+                _bridge(image[c], gone[c])
+        if bool(unseen.any()):
+            image[unseen] = image[~unseen].mean(0)
     return y
+
+
+def _bridge(frames: Tensor, gone: Tensor) -> None:
+    """Put the frames (T, H, W) that are gone on the line between their neighbours, in place."""
+    there = (~gone).nonzero().flatten().tolist()
+    for t in gone.nonzero().flatten().tolist():
+        before = max((i for i in there if i < t), default=there[0])
+        after = min((i for i in there if i > t), default=there[-1])
+        weight = (t - before) / (after - before) if after > before else 0.0
+        frames[t] = torch.lerp(frames[before], frames[after], weight)
 
 
 def several_each(streams: list[torch.Generator], device: torch.device) -> Normal:

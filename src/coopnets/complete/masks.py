@@ -25,32 +25,39 @@ MaskOf = Callable[[int, Damaged], Tensor]
 """From a picture and its number to its mask, boolean (1, H, W)."""
 
 
-def square(side: int, size: int, top: int, left: int) -> Tensor:
-    """A mask (1, size, size) that hides one square."""
-    mask = torch.zeros(1, size, size, dtype=torch.bool)
+Size = int | tuple[int, int]
+"""Side of square images, or (height, width)."""
+
+
+def square(side: int, size: Size, top: int, left: int) -> Tensor:
+    """A mask (1, H, W) that hides one square."""
+    mask = torch.zeros(1, *_both(size), dtype=torch.bool)
     mask[:, top : top + side, left : left + side] = True
     return mask
 
 
-def center_square(side: int, size: int) -> Tensor:
-    """A mask (1, size, size) that hides the square in the middle."""
+def center_square(side: int, size: Size) -> Tensor:
+    """A mask (1, H, W) that hides the square in the middle."""
     _check_side(side, size)
-    return square(side, size, (size - side) // 2, (size - side) // 2)
-
-
-def random_square(side: int, size: int, seed: int, number: int) -> Tensor:
-    """A mask (1, size, size) that hides a square anywhere, each place being as likely.
-
-    The place depends on the seed, the side and the image's number alone.
-    """
-    _check_side(side, size)
-    chance = stream(seed, side, number)
-    top, left = torch.randint(size - side + 1, (2,), generator=chance).tolist()
+    top, left = ((length - side) // 2 for length in _both(size))
     return square(side, size, top, left)
 
 
-def squares(spec: str, size: int, seed: int) -> Callable[[int], Tensor] | None:
-    """From the number of an image to its mask (1, size, size); None if no square is asked for.
+def random_square(side: int, size: Size, seed: int, number: int) -> Tensor:
+    """A mask (1, H, W) that hides a square anywhere, each place being as likely.
+
+    The place depends on the seed, the side and the image's number and size alone.
+    """
+    _check_side(side, size)
+    chance = stream(seed, side, number)
+    top, left = (
+        int(torch.randint(length - side + 1, (1,), generator=chance)) for length in _both(size)
+    )
+    return square(side, size, top, left)
+
+
+def squares(spec: str, size: Size, seed: int) -> Callable[[int], Tensor] | None:
+    """From the number of an image to its mask (1, H, W); None if no square is asked for.
 
     Args:
         spec: ``random:SIDE``, ``center:SIDE``, or something else.
@@ -61,22 +68,42 @@ def squares(spec: str, size: int, seed: int) -> Callable[[int], Tensor] | None:
         CoopNetsError: the side is missing, or leaves nothing visible.
     """
     kind, _, side = spec.partition(":")
-    if kind not in ("random", "center"):
+    if not _is_square(spec):
         return None
-    if not side.isdecimal():
-        raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
     middle = center_square(int(side), size)
     if kind == "center":
         return lambda number: middle
     return lambda number: random_square(int(side), size, seed, number)
 
 
-def check_images(x: Tensor, image: tuple[int, ...], mask: Tensor) -> None:
+def _is_square(spec: str) -> bool:
+    """Whether a square is asked for.
+
+    Raises:
+        CoopNetsError: one is, and its side is missing.
+    """
+    kind, _, side = spec.partition(":")
+    if kind in ("random", "center") and not side.isdecimal():
+        raise CoopNetsError(f"--mask {spec}: give the square's side, for instance {kind}:30")
+    return kind in ("random", "center")
+
+
+def check_images(
+    x: Tensor, image: tuple[int, ...], mask: Tensor, *, any_size: bool = False
+) -> None:
     """Pass images (B, \\*image) in [-1, 1] as a model takes them.
+
+    Args:
+        x: the images.
+        image: their shape.
+        mask: true where hidden.
+        any_size: height and width may be others.
 
     Raises:
         CoopNetsError: they are of another shape, or visible values are beyond [-1, 1].
     """
+    if any_size and x.dim() == len(image) + 1:
+        image = (image[0], *x.shape[2:])
     if x.shape[1:] != image or not len(x):
         raise CoopNetsError(
             f"images of shape {tuple(x.shape)}: the model takes (any number, "
@@ -121,12 +148,14 @@ def check_mask(x: Tensor, mask: Tensor) -> Tensor:
     return hidden.expand(len(x), *hidden.shape[1:])
 
 
-def open_masks(spec: str, size: int, crop: int | None, *, seed: int, invert: bool) -> MaskOf:
+def open_masks(
+    spec: str, size: int | None, crop: int | None, *, seed: int, invert: bool
+) -> MaskOf:
     """The masks that a user asks for.
 
     Args:
         spec: ``random:SIDE``, ``center:SIDE``, a file, or a folder with a file for each picture.
-        size: side of the images that the model takes.
+        size: side of the images that the model takes; None where it takes each picture as it is.
         crop: how the pictures were cropped, for masks as large as the pictures.
         seed: places random squares.
         invert: masks in files are white where visible.
@@ -135,16 +164,22 @@ def open_masks(spec: str, size: int, crop: int | None, *, seed: int, invert: boo
         CoopNetsError: no such mask; or, from the function returned, one that does not fit its
             picture, hides nothing of it or everything.
     """
-    place = squares(spec, size, seed)
-    if place is not None:
-        return lambda number, picture: place(number)
+    if _is_square(spec):
+        fixed = None if size is None else squares(spec, size, seed)
+
+        def place(number: int, picture: Damaged) -> Tensor:
+            found = fixed or squares(spec, picture.extent, seed)
+            assert found is not None
+            return found(number)
+
+        return place
     path = Path(spec).expanduser()
     if path.is_dir():
         files = _Folder(path)
-        return lambda number, picture: _fitting(files.of(picture), picture, size, crop, invert)
+        return lambda number, picture: _fitting(files.of(picture), picture, crop, invert)
     if path.is_file():
         drawn = read_mask(path)
-        return lambda number, picture: _fitting(drawn, picture, size, crop, invert)
+        return lambda number, picture: _fitting(drawn, picture, crop, invert)
     raise CoopNetsError(
         f"--mask {spec}: neither a file nor a folder; or give random:SIDE or center:SIDE"
     )
@@ -186,18 +221,17 @@ def read_mask(file: Path) -> DrawnMask:
     return DrawnMask(file.name, bright > bright.max() / 2)
 
 
-def _fitting(
-    drawn: DrawnMask, picture: Damaged, size: int, crop: int | None, invert: bool
-) -> Tensor:
-    """The mask at the size of the model, by way of the picture's own crop and resize."""
-    hidden = ~drawn.hidden if invert else drawn.hidden
-    if hidden.shape == picture.extent and hidden.shape != (size, size):
-        hidden = shrunk(hidden, size, crop)
-    if hidden.shape != (size, size):
+def _fitting(drawn: DrawnMask, picture: Damaged, crop: int | None, invert: bool) -> Tensor:
+    """The mask at the size of the pixels, by way of the picture's own crop and resize."""
+    hidden, wanted = ~drawn.hidden if invert else drawn.hidden, picture.pixels.shape[1:]
+    if hidden.shape == picture.extent and hidden.shape != wanted:
+        hidden = shrunk(hidden, wanted[0], crop)
+    if hidden.shape != wanted:
         (height, width), (rows, columns) = hidden.shape, picture.extent
+        resized = f"{wanted[1]}x{wanted[0]} as the model's images, or "
         raise CoopNetsError(
-            f"the mask {drawn.name} is {width}x{height} pixels: make it {size}x{size} as the "
-            f"model's images, or {columns}x{rows} as {picture.name}"
+            f"the mask {drawn.name} is {width}x{height} pixels: make it "
+            f"{'' if wanted == picture.extent else resized}{columns}x{rows} as {picture.name}"
         )
     if not hidden.any():
         raise CoopNetsError(f"the mask {drawn.name} hides nothing of {picture.name}")
@@ -228,9 +262,14 @@ class _Folder:
         return read_mask(self.folder / name)
 
 
-def _check_side(side: int, size: int) -> None:
-    if not 1 <= side < size:
+def _both(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _check_side(side: int, size: Size) -> None:
+    height, width = _both(size)
+    if not 1 <= side < min(height, width):
         raise CoopNetsError(
-            f"a square of side {side} does not leave a part of a {size}x{size} image visible and "
-            f"a part hidden: its side must be 1 to {size - 1}"
+            f"a square of side {side} does not leave a part of a {width}x{height} image visible "
+            f"and a part hidden: its side must be 1 to {min(height, width) - 1}"
         )

@@ -24,4 +24,15 @@ CLASSIC: dict[str, Fill] = {
 """By name: images (B, C, H, W) in [-1, 1] and a boolean mask that broadcasts to them, true where
 hidden, to images with the hidden pixels filled; not cut off at [-1, 1]."""
 
-__all__ = ["CLASSIC", "Fill", "fill"]
+
+def require(name: str) -> None:
+    """Pass a method that can be computed with what is installed.
+
+    Raises:
+        CoopNetsError: its library is missing.
+    """
+    if name in libraries.LIBRARIES:
+        libraries.library(name)
+
+
+__all__ = ["CLASSIC", "Fill", "fill", "require"]

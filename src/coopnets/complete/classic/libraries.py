@@ -15,6 +15,11 @@ from torch import Tensor
 from coopnets.data.pixels import to_pixels, to_unit
 from coopnets.errors import CoopNetsError
 
+LIBRARIES = {
+    "biharmonic": ("skimage.restoration", "scikit-image"),
+    "telea": ("cv2", "opencv-python-headless"),
+}
+"""Module and package of each method."""
 TELEA_RADIUS = 3
 """Pixels around a point that it is filled from; what OpenCV's own examples take."""
 
@@ -29,7 +34,7 @@ def biharmonic(x: Tensor, mask: Tensor) -> Tensor:
     Raises:
         CoopNetsError: scikit-image is not installed.
     """
-    inpaint = _extra("skimage.restoration", "scikit-image").inpaint_biharmonic
+    inpaint = library("biharmonic").inpaint_biharmonic
     filled = x.detach().cpu().clone()
     for i, (image, hidden) in enumerate(_pairs(x, mask)):
         planes = image.double().numpy().transpose(1, 2, 0)
@@ -43,7 +48,7 @@ def telea(x: Tensor, mask: Tensor) -> Tensor:
 
     Args and raises as :func:`biharmonic`; the package is opencv-python-headless.
     """
-    cv2 = _extra("cv2", "opencv-python-headless")
+    cv2 = library("telea")
     filled = x.detach().cpu().clone()
     for i, (image, hidden) in enumerate(_pairs(x, mask)):
         pixels = np.ascontiguousarray(to_pixels(image).numpy().transpose(1, 2, 0))
@@ -60,10 +65,16 @@ def _pairs(x: Tensor, mask: Tensor) -> list[tuple[Tensor, np.ndarray]]:
     return list(zip(blank, hidden.cpu().numpy(), strict=True))
 
 
-def _extra(module: str, package: str) -> ModuleType:
+def library(method: str) -> ModuleType:
+    """What a method of this module is taken from.
+
+    Raises:
+        CoopNetsError: it is not installed.
+    """
+    module, package = LIBRARIES[method]
     try:
         return import_module(module)
     except ImportError as error:
         raise CoopNetsError(
-            f'this method needs the package {package}; pip install "coopnets[completion]"'
+            f'{method} needs the package {package}; pip install "coopnets[completion]"'
         ) from error
