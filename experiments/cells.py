@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from coopnets.complete.output import read_pixels
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.files import write_whole
 from coopnets.model import CoopNets
@@ -85,13 +84,24 @@ def load_picture(file: Path) -> Tensor:
         CoopNetsError: it cannot be read.
     """
     try:
-        with Image.open(file) as image:
-            rows = np.array(image)
+        return read_pixels(file)
+    except CoopNetsError as error:
+        raise CoopNetsError(f"{error} and the .json files beside it") from error
+
+
+def save_figure(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all; its folder is made if need be.
+
+    Raises:
+        CoopNetsError: it cannot be written.
+    """
+    unfinished = file.with_name(f"unfinished-{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(unfinished)
+        unfinished.replace(file)
     except OSError as error:
-        raise CoopNetsError(
-            f"cannot read {file} ({error}): remove it and the .json files beside it"
-        ) from error
-    return torch.from_numpy(np.atleast_3d(rows)).permute(2, 0, 1).contiguous()
+        raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def digest(*tensors: Tensor) -> str:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from coopnets.errors import CoopNetsError
-from experiments.cells import Result
+from experiments.cells import Result, save_figure
 
 STYLES = {"CoopNets descriptor": "o-", "CoopNets generator": "o--", "DCGAN": "s-",
           "training images": "k:"}  # fmt: skip
@@ -38,12 +37,7 @@ def draw_curves(rows: Sequence[Result], file: Path) -> None:
     panels[0].set_ylabel(rows[0]["names"]["frechet"], fontsize=8)
     panels[-1].legend(fontsize=7)
     figure.tight_layout()
-    unfinished = file.with_name(f"unfinished-{file.name}")
-    try:
-        figure.savefig(unfinished)
-        unfinished.replace(file)
-    except OSError as error:
-        raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
+    save_figure(figure, file)
 
 
 def curve(rows: Sequence[Result], name: str) -> list[tuple[int, float]]:

@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from coopnets.errors import CoopNetsError
-from experiments.cells import Result
+from experiments.cells import Result, save_figure
 from experiments.textures.layout import TITLES, distance
 from experiments.textures.measures import SIDES
 from experiments.textures.work import OURS, pictures
@@ -43,7 +42,8 @@ def draw_texture(found: Result, folder: Path, file: Path, originals: bool = True
             laid = pixels.tile(1, 2, 2) if name == "tile" else pixels
             _panel(figure.add_subplot(lower[i]), laid, titles[name])
     figure.suptitle(found["name"], fontsize=9)
-    _save(figure, file)
+    figure.tight_layout()
+    save_figure(figure, file)
 
 
 def draw_all(rows: Sequence[Result], out: Path, file: Path, originals: bool = True) -> None:
@@ -58,7 +58,8 @@ def draw_all(rows: Sequence[Result], out: Path, file: Path, originals: bool = Tr
             _panel(axes, shown.get(name), _caption(found, name), _absence(found, name))
             if column == 0:
                 axes.set_ylabel(found["name"], fontsize=7)
-    _save(figure, file)
+    figure.tight_layout()
+    save_figure(figure, file)
 
 
 def _shown(found: Result, folder: Path, originals: bool) -> dict[str, Tensor]:
@@ -94,14 +95,3 @@ def _panel(axes: Axes, pixels: Tensor | None, title: str, absent: str = "") -> N
         return
     picture = pixels if len(pixels) == 3 else pixels.expand(3, -1, -1)
     axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
-
-
-def _save(figure: Figure, file: Path) -> None:
-    figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"unfinished-{file.name}")
-    try:
-        figure.savefig(unfinished)
-        unfinished.replace(file)
-    except OSError as error:
-        raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error

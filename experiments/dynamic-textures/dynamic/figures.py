@@ -11,11 +11,10 @@ from torch import Tensor
 
 from coopnets.clipfiles import write_clips
 from coopnets.data import to_unit
-from coopnets.errors import CoopNetsError
 from coopnets.pictures import contact_sheet
 from dynamic.layout import titled
 from dynamic.systems import load_clips
-from experiments.cells import Result
+from experiments.cells import Result, save_figure
 
 COLOURS = {"itself": "black", "revised": "tab:blue", "generator": "tab:cyan"}
 WARM = ("tab:red", "tab:orange", "tab:pink", "tab:brown")
@@ -56,7 +55,7 @@ def draw_clip(systems: Sequence[str], folder: Path, original: Tensor | None, fil
         if i == 0:
             frames.set_title(f"{FRAMES} of {clip.shape[1]} frames", fontsize=8)
             slices.set_title("middle row over time", fontsize=8)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def write_moving(systems: Sequence[str], folder: Path, fps: float, out: Path, name: str) -> None:
@@ -105,7 +104,7 @@ def draw_spectra(rows: Sequence[Result], file: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=7)
     figure.tight_layout()
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def _label(system: str) -> str:
@@ -121,13 +120,3 @@ def _panel(axes: Axes, pixels: Tensor) -> None:
     axes.set_yticks([])
     picture = pixels if len(pixels) == 3 else pixels.expand(3, -1, -1)
     axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
-
-
-def _save(figure: Figure, file: Path) -> None:
-    unfinished = file.with_name(f"unfinished-{file.name}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(unfinished)
-        unfinished.replace(file)
-    except OSError as error:
-        raise CoopNetsError(f"cannot write {file}: {error.strerror or error}") from error
