@@ -255,7 +255,7 @@ def test_sheets_to_publish_have_no_original(tmp_path: Path) -> None:
 
 def test_every_linear_system_has_a_curve_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, file: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.append(figure))
     systems = [f"lds-{n}" for n in range(6)]
     measured = {s: [{"curve": [1.0, 2.0, 3.0]}] for s in (*figures.COLOURS, *systems)}
     found = {"name": "x", "failed": None, "clip": {"fps": 25}, "linear": dict.fromkeys(systems),
