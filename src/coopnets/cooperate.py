@@ -17,7 +17,7 @@ from coopnets.averaging import averaged_copy, update_average
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig, image_shape
-from coopnets.guard import examine, examine_numbers
+from coopnets.guard import examine, examine_numbers, gap_limit
 from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
@@ -88,9 +88,11 @@ class Cooperation:
         self.extras: dict[str, Tensor] = {}
         self.images = config.batch_size
         self.energy_unit = prod(image) / (config.langevin.s or 1.0) ** 2
-        self.step_scale = 1.0
-        """Factor on the Langevin step and on the rates of descriptor and encoder; each roll-back
-        halves it."""
+        self.step_scale = self.rate_scale = 1.0
+        """Factors on the Langevin step, and on the rates of descriptor and encoder."""
+        self.halves_step = config.langevin.s is not None
+        """Without a reference f has the scale that the step gives it: half the step, and f would
+        only become four times as steep."""
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One cooperative iteration on observed images.
@@ -127,7 +129,7 @@ class Cooperation:
         # D2: theta follows the gradient of mean f(x) - mean f(x~).
         loss, f_data, f_revised = self.descriptor_loss(seen, x_tilde)
         metrics = self.measure(seen, x_hat, x_tilde, f_data, f_revised, trace)
-        examine(metrics, t, self.energy_unit)
+        examine(metrics, t, gap_limit(c.langevin, x[0].numel(), t))
         self.step(loss, t, "descriptor")
         watch.lap("d2")
 
@@ -235,7 +237,7 @@ class Cooperation:
         for name, each in zip(names, parameters, strict=True):
             step(
                 self.optimizers[name], [next(gradients) for _ in each], self.settings(name), t,
-                self.processes, scale=1.0 if name == "generator" else self.step_scale,
+                self.processes, scale=1.0 if name == "generator" else self.rate_scale,
                 positions=self.positions.get(name),
             )  # fmt: skip
 

@@ -7,6 +7,8 @@ revision and before any weight moves, so what is rolled back is never much.
 import math
 from collections.abc import Mapping
 
+from coopnets.config import LangevinConfig
+
 
 class Diverged(Exception):
     """Raised within an iteration that runs away; the message says what did."""
@@ -22,6 +24,11 @@ SETTLED, SETTLED_LIMIT = 200, 0.5
 ENERGY_LIMIT = 300.0
 """Largest gap between mean f of data and of revisions, in units of dim(x) / s^2 (the order of
 |x|^2 / s^2, which f must balance). Healthy gaps are below 1."""
+
+CLIMB_LIMIT, SETTLED_CLIMB_LIMIT = 0.3, 0.03
+"""The same without a reference, in units of dim(x) / (delta^2 / 2): what f gains where one step of
+its drift moves each pixel by 1. Healthy gaps are below 0.02 in the first iterations and soon below
+0.0005."""
 
 CHAIN_LIMIT = 3.0
 """Root mean square of the pixels of chains that start at noise. Images lie in [-1, 1]."""
@@ -53,7 +60,15 @@ def examine_chains(metrics: Mapping[str, float]) -> None:
         raise Diverged(f"chains have pixels of {metrics['chain_rms']:.2f}, over {CHAIN_LIMIT:g}")
 
 
-def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) -> None:
+def gap_limit(langevin: LangevinConfig, dim: int, iteration: int) -> float:
+    """Largest gap between the means of f of data and of revisions, images of ``dim`` numbers."""
+    if langevin.s is not None:
+        return ENERGY_LIMIT * dim / langevin.s**2
+    limit = CLIMB_LIMIT if iteration < SETTLED else SETTLED_CLIMB_LIMIT
+    return limit * dim / (langevin.delta**2 / 2)
+
+
+def examine(metrics: Mapping[str, float], iteration: int, largest_gap: float) -> None:
     """Pass a healthy revision.
 
     Args:
@@ -61,7 +76,7 @@ def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) ->
             proposed x), ``f_data`` and ``f_revised`` (means of f); more are looked at for being
             finite.
         iteration: its number, from 0.
-        energy_unit: dim(x) / s^2, or dim(x) without reference.
+        largest_gap: between the means of f; see :func:`gap_limit`.
 
     Raises:
         Diverged: a value is not finite, or beyond its limit.
@@ -71,6 +86,6 @@ def examine(metrics: Mapping[str, float], iteration: int, energy_unit: float) ->
     limit = DISPLACEMENT_LIMIT if iteration < SETTLED else SETTLED_LIMIT
     if displacement > limit:
         raise Diverged(f"revision moves pixels by {displacement:.2f}, over {limit}")
-    gap = abs(metrics["f_data"] - metrics["f_revised"]) / energy_unit
-    if gap > ENERGY_LIMIT:
-        raise Diverged(f"f(data) and f(revised) are {gap:.0f} units of dim(x)/s^2 apart")
+    gap = abs(metrics["f_data"] - metrics["f_revised"])
+    if gap > largest_gap:
+        raise Diverged(f"f(data) and f(revised) are {gap:.3g} apart, over {largest_gap:.3g}")

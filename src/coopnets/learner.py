@@ -37,7 +37,11 @@ class Learner(Protocol):
     images: int
     """Observed images of an iteration, over all processes; a multiple of the batch size."""
     step_scale: float
-    """Factor on steps and rates; each roll-back halves it."""
+    """Factor on Langevin steps."""
+    rate_scale: float
+    """Factor on learning rates; each roll-back halves it."""
+    halves_step: bool
+    """Whether a roll-back halves ``step_scale`` too."""
     advice: str
     """What to change if roll-backs do not help."""
 
@@ -73,7 +77,11 @@ def state_tensors(learner: Learner) -> dict[str, Tensor]:
 
 def state_numbers(learner: Learner) -> dict[str, Any]:
     """The rest of the state: plain numbers."""
-    return {"step_scale": learner.step_scale, "remembered": learner.memory.written}
+    return {
+        "step_scale": learner.step_scale,
+        "rate_scale": learner.rate_scale,
+        "remembered": learner.memory.written,
+    }
 
 
 def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -95,6 +103,8 @@ def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any
         value.copy_(tensors[f"extra.{name}"])
     memory.written = numbers["remembered"]
     learner.step_scale = numbers["step_scale"]
+    # Older checkpoints have one number for both.
+    learner.rate_scale = numbers.get("rate_scale", learner.step_scale)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ cifar = Config(
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
     langevin=LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1),
     descriptor_optimizer=OptimizerConfig(
-        lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.2
+        lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1
     ),
     generator_optimizer=OptimizerConfig(lr=0.0003),
     chains=32,

@@ -250,7 +250,7 @@ def _load(learner: Learner, chosen: checkpoint.Checkpoint, folder: RunFolder) ->
 def _roll_back(
     learner: Learner, folder: RunFolder, progress: Progress, what: str, say: Say
 ) -> Progress:
-    """Return to a good checkpoint with half the step size; each further try goes further back."""
+    """Return to a good checkpoint with half the rates; each further try goes further back."""
     tries = progress.tries + 1
     if tries > TRIES:
         say(f"diverged at iteration {progress.iteration} ({what}): gave up after {TRIES} tries")
@@ -259,7 +259,7 @@ def _roll_back(
             folder.append_metrics(event)
         raise DivergenceError(
             f"training diverged {tries} times near iteration {progress.iteration} ({what}) even "
-            f"with {learner.step_scale:g} of the step size: {learner.advice}; the last good "
+            f"with {learner.rate_scale:g} of the learning rate: {learner.advice}; the last good "
             "checkpoints are kept"
         )
     found = checkpoint.whole(folder.checkpoints)
@@ -274,7 +274,8 @@ def _roll_back(
         "attempt": progress.attempt + 1,
         "diverged_at": progress.iteration,
         "seconds": progress.seconds,
-        "step_scale": learner.step_scale / 2,
+        "step_scale": learner.step_scale / 2 if learner.halves_step else learner.step_scale,
+        "rate_scale": learner.rate_scale / 2,
     }
     if learner.processes.first:
         recovery = {"from": chosen.iteration, "numbers": numbers}
@@ -287,7 +288,8 @@ def _roll_back(
     learner.processes.wait()
     say(
         f"diverged at iteration {progress.iteration} ({what}): back to {chosen.iteration}, "
-        f"step size x {numbers['step_scale']:g}, try {tries} of {TRIES}"
+        f"rate x {numbers['rate_scale']:g}, step size x {numbers['step_scale']:g}, "
+        f"try {tries} of {TRIES}"
     )
     return _load(learner, chosen, folder)
 

@@ -63,7 +63,8 @@ class Alternating:
         self.images, self.memory = config.batch_size, no_memory(processes.device)
         draws = Draws((config.seed, -1), torch.device("cpu"), 0, 1)
         self.extras = {"latents": draws.normal(images, *self.g.latent_shape)}  # on the CPU
-        self.step_scale = 1.0
+        self.step_scale = self.rate_scale = 1.0
+        self.halves_step = True
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """Inference of the latent vectors of a batch, then one step of the generator.

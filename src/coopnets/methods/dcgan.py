@@ -56,7 +56,8 @@ class DCGAN:
         processes.share(config.batch_size, "images")
         self.images = config.batch_size
         self.memory, self.extras = no_memory(device), dict[str, Tensor]()
-        self.step_scale = 1.0
+        self.step_scale = self.rate_scale = 1.0
+        self.halves_step = True
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One step of each network.

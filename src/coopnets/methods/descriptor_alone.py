@@ -68,7 +68,8 @@ class DescriptorAlone:
         self.memory, self.extras = no_memory(device), dict[str, Tensor]()
         if config.chain.start == "persistent":
             self.extras["buffer"] = self._buffer()
-        self.step_scale = 1.0
+        self.step_scale = self.rate_scale = 1.0
+        self.halves_step = config.langevin.s is not None
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One step of the descriptor.

@@ -60,7 +60,7 @@ def descend(learner: Learner, name: str, loss: Tensor, t: int) -> None:
     settings = getattr(learner.config, f"{name}_optimizer")
     optimizer = learner.optimizers[name]
     gradients = torch.autograd.grad(loss, trained(optimizer))
-    step(optimizer, gradients, settings, t, learner.processes, scale=learner.step_scale)
+    step(optimizer, gradients, settings, t, learner.processes, scale=learner.rate_scale)
 
 
 def arithmetic(learner: Learner) -> AbstractContextManager[None]:

@@ -193,6 +193,6 @@ def _divergence(history: History, remedy: str) -> Check:
         "Training never ran away",
         "attention" if when else "ok",
         found,
-        f"Each time training returned to a checkpoint and went on with half the step size. Before "
-        f"a longer run {remedy}.",
+        f"Each time training returned to a checkpoint and went on with half the learning rate. "
+        f"Before a longer run {remedy}.",
     )
