@@ -57,7 +57,7 @@ def test_iterations_are_the_algorithm_by_hand(step_scale: float, norm: str) -> N
     """
     langevin = {"delta": 0.01, "s": 0.1, "tau": 0.7}
     learner = started(**SIMPLE, langevin=langevin, generator={"norm": norm})
-    learner.step_scale = step_scale
+    learner.step_scale = learner.rate_scale = step_scale
     f, g, c = copy.deepcopy(learner.f), copy.deepcopy(learner.g), learner.config
     delta, s, tau = c.langevin.delta * step_scale, c.langevin.s, c.langevin.tau
     adams = [
@@ -194,6 +194,11 @@ def test_step_scale_multiplies_the_step_size() -> None:
     scaled.step_scale = 0.25
     found = scaled.iterate(observed(), 0).x_tilde
     torch.testing.assert_close(found, plain.iterate(observed(), 0).x_tilde, rtol=0, atol=1e-6)
+
+
+def test_a_roll_back_halves_the_step_only_where_a_reference_gives_f_its_scale() -> None:
+    assert started(langevin={"s": 0.1}).halves_step
+    assert not started(langevin={"s": None}).halves_step
 
 
 def test_no_inference_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_an_encoder_that_ran_away_stops_the_step() -> None:
 
 def test_a_roll_back_slows_the_encoder() -> None:
     ours = learner()
-    ours.step_scale = 0.25
+    ours.rate_scale = 0.25
     ours.iterate(pictures(), 0)
     rates = {k: v.param_groups[0]["lr"] for k, v in ours.optimizers.items()}
     assert rates["encoder"] == pytest.approx(ours.config.encoder_optimizer.lr / 4)

@@ -93,10 +93,19 @@ def test_divergence_goes_back_and_halves_the_step(
     at = learner.visited.index((7, 0, 1.0))
     assert learner.visited[at + 1] == (6, 1, 0.5)  # the same iterations, with new noise
     assert learner.visited[-1] == (11, 1, 0.5)
-    assert (progress.iteration, learner.step_scale) == (12, 0.5)
+    assert (progress.iteration, learner.step_scale, learner.rate_scale) == (12, 0.5, 0.5)
     event = [m for m in folder.metrics() if "event" in m]
     assert [(m["iteration"], m["event"]) for m in event] == [(7, "diverged")]
     assert any("back to 6" in line and "nan" in line for line in said)
+
+
+def test_without_a_reference_only_the_rate_is_halved(runs: Runs, folder: RunFolder) -> None:
+    learner = Scripted(diverge_at(7, 1))
+    learner.halves_step = False
+    runs(learner)
+    assert (learner.step_scale, learner.rate_scale) == (1.0, 0.5)
+    state = checkpoint.whole(folder.checkpoints)[0].state
+    assert (state["step_scale"], state["rate_scale"]) == (1.0, 0.5)
 
 
 def test_each_further_try_goes_further_back(runs: Runs) -> None:
@@ -201,10 +210,10 @@ def test_kill_within_a_roll_back_is_finished_by_the_next_run_and_only_once(
 def test_state_survives_a_checkpoint_bit_for_bit(runs: Runs, folder: RunFolder) -> None:
     learner = Scripted()
     runs(learner)
-    learner.step_scale = 0.25
+    learner.step_scale, learner.rate_scale = 0.25, 0.125
     other = Scripted()
     found = checkpoint.whole(folder.checkpoints)[0]
-    restore(other, found.tensors(), {**found.state, "step_scale": 0.25})
+    restore(other, found.tensors(), {**found.state, "step_scale": 0.25, "rate_scale": 0.125})
     before, after = state_tensors(learner), state_tensors(other)
     assert before.keys() == after.keys()
     assert all(torch.equal(v, after[k]) for k, v in before.items())
@@ -342,6 +351,14 @@ def test_full_disk_ends_with_an_error_and_keeps_the_last_checkpoint(
     after = Scripted()
     assert runs(after).iteration == 12
     assert after.visited[0][0] == 6
+
+
+def test_older_state_has_one_scale_for_step_and_rate(runs: Runs, folder: RunFolder) -> None:
+    runs(Scripted())
+    found, other = checkpoint.whole(folder.checkpoints)[0], Scripted()
+    older = {k: v for k, v in found.state.items() if k != "rate_scale"}
+    restore(other, found.tensors(), {**older, "step_scale": 0.25})
+    assert (other.step_scale, other.rate_scale) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize("name", ["network", "average"])

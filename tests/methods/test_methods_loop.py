@@ -95,7 +95,7 @@ def test_all_that_learns_is_in_the_checkpoint(name: str, runs: Runs, tmp_path: P
 
 
 @EVERY
-def test_roll_back_returns_to_the_checkpoint_with_half_the_step(
+def test_roll_back_returns_to_the_checkpoint_with_half_the_rate(
     name: str, runs: Runs, tmp_path: Path
 ) -> None:
     visited: list[tuple[int, int, float]] = []
@@ -112,7 +112,7 @@ def test_roll_back_returns_to_the_checkpoint_with_half_the_step(
     learner = runs(name, 7, script=script)
     assert visited[5:7] == [(5, 0, 1.0), (3, 1, 0.5)]
     assert same and all(same)
-    assert learner.step_scale == 0.5
+    assert (learner.step_scale, learner.rate_scale) == (0.5, 0.5)
     rates = {
         k: group["lr"] / group["relative"]
         for k, v in learner.optimizers.items()

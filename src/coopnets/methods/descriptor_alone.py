@@ -69,7 +69,7 @@ class DescriptorAlone:
         if config.chain.start == "persistent":
             self.extras["buffer"] = self._buffer()
         self.step_scale = self.rate_scale = 1.0
-        self.halves_step = config.langevin.s is not None
+        self.halves_step = True
 
     def iterate(self, x: Tensor, t: int, attempt: int = 0) -> Iteration:
         """One step of the descriptor.
