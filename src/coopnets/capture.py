@@ -97,7 +97,7 @@ def settings_at(config: Config, t: int, step_scale: float) -> dict[str, Any]:
     """What :func:`revise` takes at iteration t, the step scaled as the guard found necessary."""
     c = config.langevin
     return {
-        "steps": c.steps, "delta": c.delta * step_scale, "s": c.s,
+        "steps": c.steps, "delta": c.delta * step_scale, "damping": c.damping, "s": c.s,
         "tau": noise_scale(c.tau, c.tau_until, c.tau_decay, t), "drift_clip": c.drift_clip,
         "clamp": c.clamp, "precision": config.precision,
     }  # fmt: skip

@@ -145,6 +145,9 @@ class LangevinConfig:
     """Steps of revision when sampling; None means as many as in training."""
     delta: float = 0.002
     """Step size, on the scale of images in [-1, 1]."""
+    damping: float | None = None
+    """nu of steps that differ in size, large ones first, so that the chain bears a more curved f
+    (:func:`coopnets.langevin.step_sizes`); None: equal steps."""
     s: float | None = 0.016
     """Standard deviation of the Gaussian reference; None leaves the reference out."""
     tau: float = 1.0

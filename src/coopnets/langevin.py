@@ -10,6 +10,7 @@ whose law tends to exp(-U) as delta tends to 0; tau = 0 is gradient descent on U
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import cos, pi
 
 import torch
 from torch import Tensor
@@ -44,6 +45,31 @@ def normal(generator: torch.Generator | None) -> Normal:
     return draw
 
 
+def step_sizes(steps: int, delta: float, damping: float | None) -> list[float]:
+    """The sizes of L steps: equal, or differing so that the chain bears a more curved f.
+
+    A step delta^2/2 along the gradient overshoots, and swings ever wider, where the curvature of U
+    exceeds 2 / (delta^2/2). Steps of
+
+        delta_j^2  proportional to  1 / (1 + nu - (1 - nu) cos((2j - 1) pi / (2L))),   j = 1 .. L,
+
+    that together go as far (the sum of delta_j^2 is L delta^2) bear more: large ones come first,
+    and the small ones that follow damp what those have let swing. With nu = 0.1 and six steps it is
+    3.2 times the curvature; nu tending to 0, L times. Super-time-stepping: Alexiades, Amiez,
+    Gremaud, *Super-time-stepping acceleration of explicit schemes for parabolic problems*
+    (Communications in Numerical Methods in Engineering 12, 1996).
+
+    Args:
+        steps: L.
+        delta: root mean square of the sizes.
+        damping: nu, over 0 and at most 1, where all steps are equal; None is 1.
+    """
+    nu = 1.0 if damping is None else damping
+    turns = [cos((2 * j - 1) * pi / (2 * steps)) for j in range(1, steps + 1)]
+    parts = [1 / (1 + nu - (1 - nu) * turn) for turn in turns]
+    return [delta * (steps * part / sum(parts)) ** 0.5 for part in parts]
+
+
 def revise(
     f: Callable[[Tensor], Tensor],
     x: Tensor,
@@ -54,6 +80,7 @@ def revise(
     tau: float = 1.0,
     noise: Normal | torch.Generator | None = None,
     fixed: Tensor | None = None,
+    damping: float | None = None,
     drift_clip: float | None = None,
     clamp: float | None = None,
     precision: str = "fp32",
@@ -69,6 +96,7 @@ def revise(
         s: standard deviation of the Gaussian reference; None for no reference.
         tau: noise scale.
         noise: a ``torch.Generator``, or a function that draws noise like its argument.
+        damping: of steps that differ in size (:func:`step_sizes`); None for equal ones.
         fixed: boolean mask that broadcasts to x; where true, x comes back bit for bit.
         drift_clip: if given, each pixel's drift in one step is kept in [-drift_clip, drift_clip].
         clamp: if given, x is kept in [-clamp, clamp] after each step (fixed pixels excepted).
@@ -79,11 +107,12 @@ def revise(
         The revised images, detached, and the trace of the run.
     """
     draw = noise if callable(noise) else normal(noise)
-    half, root = 0.5 * delta**2, x.numel() ** 0.5
+    root = x.numel() ** 0.5
     start, x = x.detach(), x.detach().clone()
     trace: list[Tensor] = []
     with autocast(precision, x.device), torch.enable_grad():
-        for _ in range(steps):
+        for delta in step_sizes(steps, delta, damping):
+            half = 0.5 * delta**2
             x.requires_grad_()
             f_x = f(x)
             (drift,) = torch.autograd.grad(f_x, x, torch.ones_like(f_x))

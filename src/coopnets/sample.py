@@ -100,8 +100,9 @@ def refine(
     with evaluating(f), frozen(f), torus:
         revised, _ = revise(
             f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
-            s=langevin.s, tau=tau, noise=noise, fixed=fixed, drift_clip=langevin.drift_clip,
-            clamp=langevin.clamp, precision=precision, diagnose=False,
+            damping=langevin.damping, s=langevin.s, tau=tau, noise=noise, fixed=fixed,
+            drift_clip=langevin.drift_clip, clamp=langevin.clamp, precision=precision,
+            diagnose=False,
         )  # fmt: skip
     return revised
 

@@ -22,7 +22,7 @@ AT_LEAST: dict[str, float] = {
 }  # fmt: skip
 POSITIVE = (
     "sigma", "crop", "fps",
-    "langevin.delta", "langevin.s", "langevin.clamp", "langevin.drift_clip",
+    "langevin.delta", "langevin.damping", "langevin.s", "langevin.clamp", "langevin.drift_clip",
     "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
     "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
     "generator_optimizer.cap", "descriptor.init_std", "generator.init_std",
@@ -52,6 +52,11 @@ def validate(config: Config) -> None:
             raise CoopNetsError(f"{_flag(name)} must be numbers of at least 1")
     if config.ema >= 1:
         raise CoopNetsError(f"--ema is {config.ema}: it must be below 1")
+    if (config.langevin.damping or 0) > 1:
+        raise CoopNetsError(
+            f"--langevin.damping is {config.langevin.damping}: it must be at most 1, where all "
+            "steps are equal"
+        )
     if config.image_channels not in (1, 3):
         raise CoopNetsError("--image-channels must be 1 (grey) or 3 (colour)")
     if config.teaching and not config.memory:
