@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from coopnets import langevin
-from coopnets.langevin import revise
+from coopnets.langevin import revise, step_sizes
 from coopnets.models import Descriptor, energy
 from small import CONFIG, snapshot
 
@@ -268,3 +268,44 @@ def test_bf16_does_not_swallow_small_steps() -> None:
         precision="bf16",
     )  # fmt: skip
     torch.testing.assert_close(revised, x + 1e-4, atol=2e-6, rtol=0)
+
+
+def swing(curvature: float, damping: float | None) -> float:
+    """How far from the top of f = -curvature x^2 / 2 six steps end that begin at distance 1."""
+    x, _ = revise(
+        lambda x: -curvature / 2 * x.square().sum(1),
+        torch.ones(1, 1, dtype=torch.float64),
+        steps=6, delta=2**0.5, damping=damping, tau=0.0,
+    )  # fmt: skip
+    return abs(float(x))
+
+
+def test_equal_steps_overshoot_beyond_curvature_two() -> None:
+    assert swing(1.9, None) < 1 < swing(2.1, None)
+    assert swing(2.1, 1.0) == pytest.approx(swing(2.1, None))
+
+
+@pytest.mark.parametrize("curvature", [0.1, 0.5, 1.0, 2.1, 4.0, 5.5, 6.3])
+def test_damped_steps_bear_three_times_the_curvature(curvature: float) -> None:
+    assert swing(curvature, 0.1) < 1
+
+
+def test_damped_steps_have_their_own_limit() -> None:
+    assert swing(7.0, 0.1) > 1
+
+
+def test_step_sizes_go_as_far_as_equal_ones() -> None:
+    assert step_sizes(5, 0.3, None) == [0.3] * 5
+    assert step_sizes(0, 0.3, 0.1) == []
+    sizes = step_sizes(7, 0.3, 0.1)
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > 2 * sizes[-1]
+    assert sum(d**2 for d in sizes) == pytest.approx(7 * 0.3**2)
+
+
+def test_noise_of_damped_steps_is_tau_times_their_size() -> None:
+    x = torch.zeros(20_000, 1)
+    noisy, _ = revise(
+        lambda x: 0 * x.sum(1), x, steps=4, delta=0.5, damping=0.2, tau=2.0,
+        noise=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert float(noisy.std()) == pytest.approx(2.0 * (4 * 0.5**2) ** 0.5, rel=0.02)

@@ -54,8 +54,8 @@ def step_sizes(steps: int, delta: float, damping: float | None) -> list[float]:
         delta_j^2  proportional to  1 / (1 + nu - (1 - nu) cos((2j - 1) pi / (2L))),   j = 1 .. L,
 
     that together go as far (the sum of delta_j^2 is L delta^2) bear more: large ones come first,
-    and the small ones that follow damp what those have let swing. With nu = 0.1 and six steps it is
-    3.2 times the curvature; nu tending to 0, L times. Super-time-stepping: Alexiades, Amiez,
+    and the small ones that follow damp what those have let swing. Six of them bear 3.2 times the
+    curvature with nu = 0.1, and 6 times as nu tends to 0. Super-time-stepping: Alexiades, Amiez,
     Gremaud, *Super-time-stepping acceleration of explicit schemes for parabolic problems*
     (Communications in Numerical Methods in Engineering 12, 1996).
 
@@ -111,8 +111,8 @@ def revise(
     start, x = x.detach(), x.detach().clone()
     trace: list[Tensor] = []
     with autocast(precision, x.device), torch.enable_grad():
-        for delta in step_sizes(steps, delta, damping):
-            half = 0.5 * delta**2
+        for step in step_sizes(steps, delta, damping):
+            half = 0.5 * step**2
             x.requires_grad_()
             f_x = f(x)
             (drift,) = torch.autograd.grad(f_x, x, torch.ones_like(f_x))
@@ -126,14 +126,14 @@ def revise(
                     drift.clamp_(-drift_clip, drift_clip)
                 x.add_(drift)
                 if tau:
-                    x.add_(draw(x), alpha=tau * delta)
+                    x.add_(draw(x), alpha=tau * step)
                 if clamp is not None:
                     x.clamp_(-clamp, clamp)
                 if fixed is not None:
                     x = torch.where(fixed, start, x)
                 if size is not None:
                     u = (size.square() / (2 * s**2 * len(x)) if s else 0.0) - f_x.mean()
-                    noise_size, moved = tau * delta * root / size, vector_norm(x - start) / root
+                    noise_size, moved = tau * step * root / size, vector_norm(x - start) / root
                     trace.append(torch.stack([u, vector_norm(drift) / size, noise_size, moved]))
     rows = torch.stack(trace, 1) if trace else x.new_zeros(4, 0)
     return x.detach(), Trace(*rows)
