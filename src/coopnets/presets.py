@@ -56,7 +56,9 @@ cifar = Config(
         init_std=None,
     ),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1),
+    langevin=LangevinConfig(
+        steps=6, delta=2**0.5, damping=0.02, s=None, tau=0.003, drift_clip=0.1
+    ),
     descriptor_optimizer=OptimizerConfig(
         lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1
     ),
@@ -67,7 +69,8 @@ cifar = Config(
     ema=0.995,
 )
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
-of 0.004, so that the number of steps matters little. The first layer keeps the resolution; few
+of 0.004, so that the number of steps matters little; they differ in size, since f becomes more
+curved the longer it learns and equal ones overshoot in the end. The first layer keeps the resolution; few
 chains make iterations many. Measured in experiments/benchmarks."""
 
 scene = Config(
