@@ -27,8 +27,8 @@ ENERGY_LIMIT = 300.0
 
 CLIMB_LIMIT, SETTLED_CLIMB_LIMIT = 3.0, 0.03
 """The same without a reference, in units of dim(x) / (delta^2 / 2): what f gains where one step of
-its drift moves each pixel by 1. Healthy gaps may reach 0.3 in the first iterations and are soon below
-0.0005."""
+its drift moves each pixel by 1. Healthy gaps may reach 0.3 in the first iterations and are soon
+below 0.0005."""
 
 CHAIN_LIMIT = 3.0
 """Root mean square of the pixels of chains that start at noise. Images lie in [-1, 1]."""
