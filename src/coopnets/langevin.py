@@ -55,9 +55,9 @@ def step_sizes(steps: int, delta: float, damping: float | None) -> list[float]:
 
     that together go as far (the sum of delta_j^2 is L delta^2) bear more: large ones come first,
     and the small ones that follow damp what those have let swing. Six of them bear 1.7 times the
-    curvature with nu = 0.1, 3.4 times with 0.02, and 6 times as nu tends to 0. Super-time-stepping: Alexiades, Amiez,
-    Gremaud, *Super-time-stepping acceleration of explicit schemes for parabolic problems*
-    (Communications in Numerical Methods in Engineering 12, 1996).
+    curvature with nu = 0.1, 3.4 times with 0.02, and 6 times as nu tends to 0. The sizes are those
+    of Alexiades, Amiez, Gremaud, *Super-time-stepping acceleration of explicit schemes for
+    parabolic problems* (Communications in Numerical Methods in Engineering 12, 1996).
 
     Args:
         steps: L.

@@ -45,6 +45,14 @@ demo = replace(
     chains=64,
 )
 
+_ALONG_F = LangevinConfig(steps=6, delta=2**0.5, damping=0.02, s=None, tau=0.003, drift_clip=0.1)
+"""Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
+of 0.004, so that the number of steps matters little. They differ in size, since f becomes more
+curved the longer it learns and equal ones overshoot in the end (docs/stability.md)."""
+
+_SOON_SLOWER = OptimizerConfig(lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1)
+"""For f without a reference. The norm of its gradient is near 10; the clip is for outliers."""
+
 cifar = Config(
     preset="cifar",
     size=32,
@@ -56,28 +64,47 @@ cifar = Config(
         init_std=None,
     ),
     generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(
-        steps=6, delta=2**0.5, damping=0.02, s=None, tau=0.003, drift_clip=0.1
-    ),
-    descriptor_optimizer=OptimizerConfig(
-        lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1
-    ),
+    langevin=_ALONG_F,
+    descriptor_optimizer=_SOON_SLOWER,
     generator_optimizer=OptimizerConfig(lr=0.0003),
     chains=32,
     memory=10,
     teaching=2,
     ema=0.995,
 )
-"""Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
-of 0.004, so that the number of steps matters little; they differ in size, since f becomes more
-curved the longer it learns and equal ones overshoot in the end. The first layer keeps the resolution; few
-chains make iterations many. Measured in experiments/benchmarks."""
+"""The first layer keeps the resolution; few chains make iterations many. Measured in
+experiments/benchmarks."""
 
 scene = Config(
     preset="scene",
     size=64,
-    descriptor=DescriptorConfig(channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO),
+    descriptor=DescriptorConfig(
+        channels=(16, 32, 64, 128, 256),
+        kernels=(3, *_FOUR),
+        strides=(1, *_TWO),
+        outputs=1,
+        init_std=None,
+    ),
     generator=GeneratorConfig(channels=(384, 192, 96, 48), kernels=_FOUR),
+    langevin=_ALONG_F,
+    descriptor_optimizer=_SOON_SLOWER,
+    generator_optimizer=OptimizerConfig(lr=0.0003),
+    batch_size=64,
+    chains=32,
+    memory=10,
+    teaching=2,
+    ema=0.995,
+)
+
+face = replace(scene, preset="face")
+
+object_128 = Config(
+    preset="object-128",
+    size=128,
+    descriptor=DescriptorConfig(
+        channels=(24, 48, 96, 192, 256), kernels=(*_FOUR, 4), strides=(*_TWO, 2)
+    ),
+    generator=GeneratorConfig(channels=(384, 192, 96, 48, 24), kernels=(*_FOUR, 4)),
     langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
     descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
     generator_optimizer=OptimizerConfig(lr=0.0003),
@@ -86,18 +113,6 @@ scene = Config(
     memory=10,
     teaching=1,
     ema=0.995,
-)
-
-face = replace(scene, preset="face")
-
-object_128 = replace(
-    scene,
-    preset="object-128",
-    size=128,
-    descriptor=DescriptorConfig(
-        channels=(24, 48, 96, 192, 256), kernels=(*_FOUR, 4), strides=(*_TWO, 2)
-    ),
-    generator=GeneratorConfig(channels=(384, 192, 96, 48, 24), kernels=(*_FOUR, 4)),
 )
 """A fifth doubling with half the channels: 1.4 times the arithmetic of 64x64 instead of four."""
 
