@@ -100,6 +100,8 @@ def test_no_test_split_says_both_remedies(
         (["--critic-optimizer.lr", "1"], "--critic-optimizer.lr changes nothing"),
         (["--methods", "dcgan", "--langevin.delta", "0.1"], "changes nothing"),
         (["--langevin.drift-clip", "-1"], "--langevin.drift-clip"),
+        (["--langevin.damping", "0"], "--langevin.damping"),
+        (["--langevin.damping", "1.5"], "at most 1"),
         (["--parzen", "--split", "train"], "another split"),
         (["--classifier", "--split", "training"], "another split"),
         (["--classifier"], "labels"),
