@@ -1,5 +1,6 @@
 """What a comparison refuses costs one line, no training, and nothing that is there."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_other_settings_are_refused_and_shown(
     )
     assert "threads: 1 -> 7" in refused(command(), clock, capsys)
     assert {p: p.read_bytes() for p in kept} == kept
+
+
+def test_settings_that_no_compared_method_uses_may_differ(
+    command: Any, carried_out: Any, clock: Any, tmp_path: Path, capsys: Out
+) -> None:
+    """For instance those of a preset that has been tuned for another method since."""
+    before = carried_out(methods="coopnets,vae")
+    file = tmp_path / "out" / "compare.json"
+    described = json.loads(file.read_text())
+    described["config"]["chain"]["restart"] = 0.75
+    file.write_text(json.dumps(described))
+    error = refused(command(methods="coopnets,vae,descriptor"), clock, capsys)
+    assert "chain.restart: 0.75 -> 0.05" in error
+    assert carried_out(methods="coopnets,vae")["rows"] == before["rows"]
 
 
 def test_folder_of_other_things_is_left_alone(

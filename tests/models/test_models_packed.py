@@ -32,7 +32,7 @@ def test_packed_is_the_same_function(
         c = replace(c, size=32)
     torch.manual_seed(0)
     narrow = replace(
-        c.descriptor, channels=(9, 8, 7, 6)[: len(c.descriptor.channels)], init_std=0.2
+        c.descriptor, channels=(9, 8, 7, 6, 5)[: len(c.descriptor.channels)], init_std=0.2
     )
     f = Descriptor(narrow, c.size, c.image_channels).to(memory_format=torch.channels_last).eval()
     x = torch.rand(count, c.image_channels, c.size, c.size) * 2 - 1

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from coopnets.compare.plan import Plan
+from coopnets.concern import concerns
 from coopnets.config import SAMPLED_BY, Config, differences, from_dict, to_dict
 from coopnets.data import ImageData
 from coopnets.errors import RunError
@@ -125,7 +126,10 @@ class ComparisonFolder:
 
     def _refuse_differences(self, plan: Plan, data: ImageData, machine: dict[str, Any]) -> None:
         stored = self.about()
-        changes = differences(stored["config"], plan.config)
+        changes = [
+            change for change in differences(stored["config"], plan.config)
+            if any(concerns(change.partition(":")[0], method) for method in plan.methods)
+        ]  # fmt: skip
         if stored["data"]["fingerprint"] != data.fingerprint:
             changes.append(other_data(stored["data"].get("source", "unknown"), data.source))
         if plan.max_time < stored["max_time"]:
