@@ -45,11 +45,10 @@ demo = replace(
     chains=64,
 )
 
-_ALONG_F = LangevinConfig(steps=12, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1)
+_ALONG_F = LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1)
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
-of 0.004. f takes the scale that makes the chain go as far as it should, so that more steps mean a
-flatter f. Pictures hardly depend on their number; with six f soon curves more than a step bears
-(docs/stability.md)."""
+of 0.004. The data get noise of 0.01 with it: were they free of it, f would curve against the chain's
+until its steps overshoot (docs/stability.md)."""
 
 _SOON_SLOWER = OptimizerConfig(lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1)
 """For f without a reference. The norm of its gradient is near 10; the clip is for outliers."""
@@ -71,6 +70,7 @@ cifar = Config(
     chains=32,
     memory=10,
     teaching=2,
+    data_noise=0.01,
     ema=0.995,
 )
 """The first layer keeps the resolution; few chains make iterations many. Measured in
@@ -94,6 +94,7 @@ scene = Config(
     chains=32,
     memory=10,
     teaching=2,
+    data_noise=0.01,
     ema=0.995,
 )
 
