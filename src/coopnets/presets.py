@@ -47,7 +47,7 @@ demo = replace(
 
 _ALONG_F = LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1)
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
-of 0.004. The data get noise of 0.01 with it: were they free of it, f would curve against the chain's
+of 0.004. The data get noise of 0.01 with it: without it f would curve against the chain's noise
 until its steps overshoot (docs/stability.md)."""
 
 _SOON_SLOWER = OptimizerConfig(lr=0.006, clip=30.0, decay=0.9, decay_every=100, decay_floor=0.1)
