@@ -45,6 +45,11 @@ demo = replace(
     chains=64,
 )
 
+_WITH_REFERENCE = LangevinConfig(steps=6, delta=0.003, drift_clip=0.1)
+
+_SLOWLY_SLOWER = OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500)
+"""For f with a reference, whose gradient grows a millionfold: a constant norm, in effect."""
+
 _ALONG_F = LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1)
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
 of 0.004. The data get noise of 0.01 with it: without it f would curve against the chain's noise
@@ -76,26 +81,18 @@ cifar = Config(
 """The first layer keeps the resolution; few chains make iterations many. Measured in
 experiments/benchmarks."""
 
-scene = Config(
+scene = replace(
+    cifar,
     preset="scene",
     size=64,
-    descriptor=DescriptorConfig(
+    descriptor=replace(
+        cifar.descriptor,
         channels=(16, 32, 64, 128, 256),
         kernels=(3, *_FOUR),
         strides=(1, *_TWO),
-        outputs=1,
-        init_std=None,
     ),
     generator=GeneratorConfig(channels=(384, 192, 96, 48), kernels=_FOUR),
-    langevin=_ALONG_F,
-    descriptor_optimizer=_SOON_SLOWER,
-    generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=64,
-    chains=32,
-    memory=10,
-    teaching=2,
-    data_noise=0.01,
-    ema=0.995,
 )
 
 face = replace(scene, preset="face")
@@ -107,8 +104,8 @@ object_128 = Config(
         channels=(24, 48, 96, 192, 256), kernels=(*_FOUR, 4), strides=(*_TWO, 2)
     ),
     generator=GeneratorConfig(channels=(384, 192, 96, 48, 24), kernels=(*_FOUR, 4)),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    langevin=_WITH_REFERENCE,
+    descriptor_optimizer=_SLOWLY_SLOWER,
     generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=64,
     chains=64,
@@ -128,7 +125,7 @@ texture = Config(
     generator=GeneratorConfig(
         latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
     ),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
+    langevin=_WITH_REFERENCE,
     descriptor_optimizer=OptimizerConfig(
         lr=0.007, clip=1.0, decay=0.1, decay_every=80, decay_floor=0.1
     ),
@@ -154,8 +151,8 @@ dynamic_texture = Config(
     generator=GeneratorConfig(
         clips="FC_S_128", latent=8, border="cut", channels=(128, 64, 32), activation="relu"
     ),
-    langevin=LangevinConfig(steps=6, delta=0.003, drift_clip=0.1),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500),
+    langevin=_WITH_REFERENCE,
+    descriptor_optimizer=_SLOWLY_SLOWER,
     generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=2,
     chains=2,
