@@ -17,6 +17,7 @@ from coopnets.compare.curves import draw_curves
 from coopnets.compare.grids import COLUMNS
 from coopnets.compare.page import page
 from coopnets.compare.table import facts_of, markdown, tables
+from coopnets.compare.together import draw_together
 from coopnets.data import to_pixels
 from small import FLAGS
 
@@ -62,6 +63,20 @@ def test_page_and_pictures(outcome: dict[str, Any], out: Path, tmp_path: Path) -
     )
     shutil.rmtree(moved / "grids")
     assert "<figure>" not in page(outcome, moved, curves)
+
+
+def test_pictures_together(outcome: dict[str, Any], out: Path, tmp_path: Path) -> None:
+    """Each row's latest picture is in it, pixel by pixel, and no other."""
+    sheet = np.asarray(Image.open(out / "samples.png"))
+    files = [out / "grids" / "real.png", *(out / row["grid"] for row in outcome["rows"])]
+    for i, file in enumerate(files):
+        picture = np.asarray(Image.open(file).convert("RGB"))
+        high, wide, _ = picture.shape
+        left, top = i % 4 * (wide + 12), i // 4 * (high + 32) + 20
+        assert np.array_equal(sheet[top : top + high, left : left + wide], picture)
+    assert len(files) == 5 and sheet.shape[0] == 2 * (high + 32) - 12
+    draw_together({"rows": []}, tmp_path, tmp_path / "none.png")
+    assert not list(tmp_path.iterdir())
 
 
 def _settings(text: str, method: str) -> str:

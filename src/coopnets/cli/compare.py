@@ -47,7 +47,8 @@ def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
     ) -> int:
         """Train methods for the same time each on this machine, and score them alike.
 
-        Leaves a run folder for each method, table.md, table.json, curves.svg and compare.html.
+        Leaves a run folder for each method, table.md, table.json, curves.svg, samples.png and
+        compare.html.
         Repeating a command goes on from where it stands; more methods, a longer time or other
         scores may be asked of what is there. Settings of the preset can be changed as for
         training; each method then applies its own published recipe to them.

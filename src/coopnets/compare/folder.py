@@ -7,6 +7,7 @@ grids/          samples of each row at each moment, and real images
 table.md        the table
 table.json      the same, with the curves, all settings and all that the scores depend on
 curves.svg      quality against training time
+samples.png     the latest samples of every row, and real images
 compare.html    all of it on one page
 """
 
@@ -43,6 +44,7 @@ class ComparisonFolder:
         self.markdown = path / "table.md"
         self.table = path / "table.json"
         self.curves = path / "curves.svg"
+        self.samples = path / "samples.png"
         self.page = path / "compare.html"
 
     def run(self, method: str) -> RunFolder:
@@ -151,5 +153,6 @@ class ComparisonFolder:
             if (run := self.run(method)).config_file.exists():
                 run.clear()
         shutil.rmtree(self.grids, ignore_errors=True)
-        for file in (self.evaluation, self.markdown, self.table, self.curves, self.page):
+        made = (self.markdown, self.table, self.curves, self.samples, self.page)
+        for file in (self.evaluation, *made):
             file.unlink(missing_ok=True)

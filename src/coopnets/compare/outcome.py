@@ -11,6 +11,7 @@ from coopnets.compare.page import page
 from coopnets.compare.plan import Plan
 from coopnets.compare.scoring import MOMENT, Scoring
 from coopnets.compare.table import markdown
+from coopnets.compare.together import draw_together
 from coopnets.compare.training import Standing, standing
 from coopnets.config import to_dict
 from coopnets.data import ImageData
@@ -26,7 +27,7 @@ def publish(
     folder: ComparisonFolder, plan: Plan, scoring: Scoring, images: ImageData,
     floor: dict[str, Any] | None, failures: dict[str, str],
 ) -> Outcome:  # fmt: skip
-    """Write the table, the curves and the page of what there is so far.
+    """Write the table, the curves, the pictures and the page of what there is so far.
 
     Args:
         folder: of the comparison.
@@ -47,6 +48,7 @@ def publish(
     folder.write(folder.markdown, markdown(outcome))
     curves = draw_curves(outcome)
     folder.write(folder.curves, curves)
+    draw_together(outcome, folder.path, folder.samples)
     folder.write(folder.page, page(outcome, folder.path, curves))
     return outcome
 
