@@ -1,9 +1,21 @@
 import math
+from contextlib import nullcontext
 
 import pytest
+import torch
+from torch import Tensor
 
 from coopnets.config import LangevinConfig
-from coopnets.guard import DISPLACEMENT_LIMIT, SETTLED, SETTLED_LIMIT, Diverged, examine, gap_limit
+from coopnets.guard import (
+    DISPLACEMENT_LIMIT,
+    SETTLED,
+    SETTLED_LIMIT,
+    Diverged,
+    examine,
+    examine_climb,
+    gap_limit,
+)
+from coopnets.langevin import revise
 
 HEALTHY = {"displacement": 0.3, "f_data": 10.0, "f_revised": -10.0, "u_data": 1.0}
 
@@ -57,3 +69,36 @@ def test_gap_without_a_reference_is_in_units_of_what_a_step_can_climb(delta: flo
     langevin = LangevinConfig(s=None, delta=delta)
     assert gap_limit(langevin, 12, SETTLED) == pytest.approx(0.03 * gained)
     assert gap_limit(langevin, 12, SETTLED - 1) == pytest.approx(3 * gained)
+
+
+@pytest.mark.parametrize(
+    ("curvature", "damping", "climbs"),
+    [(1.9, None, True), (2.1, None, False), (2.1, 0.1, True), (12.0, 0.1, False)],
+)
+def test_a_chain_that_overshoots_is_a_divergence(
+    curvature: float, damping: float | None, climbs: bool
+) -> None:
+    """On f = -c x^2 / 2 a step of delta^2 / 2 = 1 climbs up to c = 2, and damped ones further."""
+
+    def f(x: Tensor) -> Tensor:
+        return -curvature * x.square().flatten(1).sum(1) / 2
+
+    langevin = LangevinConfig(s=None, delta=2**0.5, tau=0.003, steps=6, damping=damping)
+    x = torch.randn(16, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    revised, trace = revise(
+        f, x, steps=6, delta=langevin.delta, tau=langevin.tau, damping=damping,
+        noise=torch.Generator().manual_seed(1),
+    )  # fmt: skip
+    metrics = {
+        "u_proposed": -float(f(x).mean()), "u_revised": -float(f(revised).mean()),
+        "drift": float(trace.drift.mean()), "noise": float(trace.noise.mean()),
+    }  # fmt: skip
+    examine_climb(metrics, langevin, SETTLED - 1)
+    with nullcontext() if climbs else pytest.raises(Diverged, match="overshoot"):
+        examine_climb(metrics, langevin, SETTLED)
+
+
+def test_a_chain_that_falls_by_noise_or_by_its_reference_passes() -> None:
+    fell = {"u_proposed": 1.0, "u_revised": 2.0, "drift": 0.01, "noise": 0.004}
+    examine_climb(fell, LangevinConfig(s=0.016), SETTLED)
+    examine_climb({**fell, "noise": 0.02}, LangevinConfig(s=None), SETTLED)

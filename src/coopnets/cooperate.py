@@ -17,7 +17,7 @@ from coopnets.averaging import averaged_copy, update_average
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig, image_shape
-from coopnets.guard import examine, examine_numbers, gap_limit
+from coopnets.guard import examine, examine_climb, examine_numbers, gap_limit
 from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
@@ -130,6 +130,7 @@ class Cooperation:
         loss, f_data, f_revised = self.descriptor_loss(seen, x_tilde)
         metrics = self.measure(seen, x_hat, x_tilde, f_data, f_revised, trace)
         examine(metrics, t, gap_limit(c.langevin, x[0].numel(), t))
+        examine_climb(metrics, c.langevin, t)
         self.step(loss, t, "descriptor")
         watch.lap("d2")
 

@@ -89,3 +89,30 @@ def examine(metrics: Mapping[str, float], iteration: int, largest_gap: float) ->
     gap = abs(metrics["f_data"] - metrics["f_revised"])
     if gap > largest_gap:
         raise Diverged(f"f(data) and f(revised) are {gap:.3g} apart, over {largest_gap:.3g}")
+
+
+def examine_climb(metrics: Mapping[str, float], langevin: LangevinConfig, iteration: int) -> None:
+    """Pass a chain that climbed.
+
+    Without a reference the drift is the gradient of f alone. A chain that ends lower than it
+    began, though its drift is larger than its noise, jumps across the tops of f: its steps are
+    too long for the curvature of f. Soon f gains without end; this tells it a hundred iterations
+    before the gap does.
+
+    Args:
+        metrics: ``u_proposed`` and ``u_revised`` (means of the energy, -f), ``drift`` and
+            ``noise`` (of a step, over pixels and relative to x).
+        langevin: the chain's settings.
+        iteration: its number; before :data:`SETTLED` all passes.
+
+    Raises:
+        Diverged: it did not climb.
+    """
+    if langevin.s is not None or iteration < SETTLED or metrics["drift"] < metrics["noise"]:
+        return
+    fell = metrics["u_revised"] - metrics["u_proposed"]
+    if fell > 0:
+        raise Diverged(
+            f"f fell by {fell:.3g} in a revision: its steps overshoot (--langevin.damping 0.1 "
+            "bears more, a larger --data-noise keeps f smooth)"
+        )
