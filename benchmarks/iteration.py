@@ -87,7 +87,7 @@ def settings(options: IterationOptions) -> Config:
         raise CoopNetsError(f"the preset {options.preset} is not trained by Adam, as the port is")
     return replace(
         c, memory=0, teaching=0, ema=0.0, data_noise=0.0,
-        langevin=replace(c.langevin, tau=float(options.noise), drift_clip=None),
+        langevin=replace(c.langevin, tau=float(options.noise), drift_clip=None, damping=None),
         **{name: replace(getattr(c, name), clip=None, cap=None) for name in both},
     )  # fmt: skip
 
