@@ -122,25 +122,27 @@ texture = Config(
     size=64,
     windows=True,
     descriptor=DescriptorConfig(
-        channels=(48, 96, 192, 256), kernels=_FOUR, strides=_TWO, top="map"
+        channels=(16, 32, 64, 128, 256),
+        kernels=(3, *_FOUR),
+        strides=(1, *_TWO),
+        outputs=1,
+        top="map",
+        init_std=None,
     ),
     generator=GeneratorConfig(
         latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
     ),
-    langevin=_WITH_REFERENCE,
-    descriptor_optimizer=OptimizerConfig(
-        lr=0.007, clip=1.0, decay=0.1, decay_every=80, decay_floor=0.1
-    ),
+    langevin=replace(_ALONG_F, damping=0.1),
+    descriptor_optimizer=_SOON_SLOWER,
     generator_optimizer=OptimizerConfig(lr=0.001),
-    batch_size=8,
-    chains=8,
+    batch_size=16,
+    chains=16,
     memory=10,
-    teaching=1,
+    teaching=2,
     data_noise=0.01,
     ema=0.995,
 )
-"""80 iterations at a rate that finds the scale of f, then a tenth of it: with few chains a faster
-descriptor soon steepens until the chain swings from pixel to pixel (docs/textures.md)."""
+"""The descriptor of scenes, at every place (docs/textures.md)."""
 
 dynamic_texture = Config(
     preset="dynamic-texture",
