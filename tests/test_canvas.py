@@ -145,7 +145,7 @@ def test_a_picture_is_no_smaller_than_what_the_descriptor_sees(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["train", str(picture), "--run", str(tmp_path / "run"), "--steps", "1", *FLAGS]
-    assert reach(preset("texture")) == 23  # 1 + 3 + 6 + 12 + 24 = 46 pixels
+    assert reach(preset("texture")) == 24  # 1 + 2 + 3 + 6 + 12 + 24 = 48 pixels
     assert main([*argv, "--descriptor.kernels", "9", "6"]) == 1
     assert "--size 16 is smaller than the 19 pixels" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
