@@ -23,10 +23,8 @@ X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
 @pytest.fixture(autouse=True)
 def _exact() -> Iterator[None]:
     """Sums in one order, and no TF32, whose inputs have ten bits."""
-    allowed, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
     with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
         yield
-    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def learner(config: Config, device: str = "cuda") -> Any:

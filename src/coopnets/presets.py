@@ -117,30 +117,17 @@ object_128 = Config(
 )
 """A fifth doubling with half the channels: 1.4 times the arithmetic of 64x64 instead of four."""
 
-texture = Config(
+texture = replace(
+    scene,
     preset="texture",
-    size=64,
     windows=True,
-    descriptor=DescriptorConfig(
-        channels=(16, 32, 64, 128, 256),
-        kernels=(3, *_FOUR),
-        strides=(1, *_TWO),
-        outputs=1,
-        top="map",
-        init_std=None,
-    ),
+    descriptor=replace(scene.descriptor, top="map"),
     generator=GeneratorConfig(
         latent=32, start="map", border="cut", channels=(256, 128, 64, 32), kernels=(*_FOUR, 4)
     ),
-    langevin=replace(_ALONG_F, damping=0.1),
-    descriptor_optimizer=_SOON_SLOWER,
     generator_optimizer=OptimizerConfig(lr=0.001),
     batch_size=16,
     chains=16,
-    memory=10,
-    teaching=2,
-    data_noise=0.01,
-    ema=0.995,
 )
 """The descriptor of scenes, at every place (docs/textures.md)."""
 

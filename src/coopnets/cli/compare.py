@@ -48,10 +48,9 @@ def compare_command(arguments: Sequence[str]) -> Callable[..., int]:
         """Train methods for the same time each on this machine, and score them alike.
 
         Leaves a run folder for each method, table.md, table.json, curves.svg, samples.png and
-        compare.html.
-        Repeating a command goes on from where it stands; more methods, a longer time or other
-        scores may be asked of what is there. Settings of the preset can be changed as for
-        training; each method then applies its own published recipe to them.
+        compare.html. Repeating a command goes on from where it stands; more methods, a longer
+        time or other scores may be asked of what is there. Settings of the preset can be changed
+        as for training; each method then applies its own published recipe to them.
 
         Args:
             data: training images: a name, a folder or zip, Parquet, hf:owner/name, or an array.

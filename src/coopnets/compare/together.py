@@ -24,21 +24,24 @@ def draw_together(outcome: Outcome, folder: Path, file: Path) -> None:
         file: to be written, as a whole or not at all.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: it cannot be written, or one of them not be read.
     """
     named = [("real", folder / "grids" / REAL)]
     named += [(row["row"], folder / row["grid"]) for row in outcome["rows"] if row["grid"]]
-    pictures: list[tuple[str, Image.Image]] = [
-        (name, Image.open(path)) for name, path in named if path.exists()
-    ]
-    if not pictures:
-        return
     fresh = file.with_name(f"unfinished-{file.name}")
     try:
+        pictures = [(name, _read(path)) for name, path in named if path.exists()]
+        if not pictures:
+            return
         _sheet(pictures).save(fresh)
         fresh.replace(file)
     except OSError as error:
         raise RunError(f"cannot write {file}: {error}") from error
+
+
+def _read(file: Path) -> Image.Image:
+    with Image.open(file) as opened:
+        return opened.convert("RGB")
 
 
 def _sheet(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
@@ -51,5 +54,5 @@ def _sheet(pictures: list[tuple[str, Image.Image]]) -> Image.Image:
     for i, (name, picture) in enumerate(pictures):
         left, top = i % columns * wide, i // columns * high
         pen.text((left + 2, top), name, fill="black", font=font)
-        sheet.paste(picture.convert("RGB"), (left, top + FONT + GAP // 2))
+        sheet.paste(picture, (left, top + FONT + GAP // 2))
     return sheet
