@@ -134,10 +134,12 @@ def _published(folder: Path, name: str) -> dict[str, float]:
 def _without_paths(outcome: dict[str, Any], called: str | None) -> dict[str, Any]:
     """Where data and runs lie on one machine is no matter of the others."""
     words = [Path(w).name if "/" in w else w for w in shlex.split(outcome["command"])]
-    named = {
-        key: {**outcome[key], "source": called or Path(outcome[key]["source"]).name}
-        for key in ("data", "real")
-    }
+    sources = {key: outcome[key]["source"] for key in ("data", "real")}
+    files = {key: Path(source).name for key, source in sources.items()}
+    names = dict.fromkeys(files, called) if called else files
+    if called and sources["data"] != sources["real"]:
+        names = {key: f"{called} ({file})" for key, file in files.items()}
+    named = {key: {**outcome[key], "source": name} for key, name in names.items()}
     return {**outcome, **named, "command": shlex.join(words)}
 
 

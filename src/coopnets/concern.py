@@ -24,6 +24,7 @@ CONCERNED: dict[str, frozenset[str]] = {
     "memory": frozenset({"coopnets"}),
     "teaching": frozenset({"coopnets"}),
     "energy_l2": frozenset({"coopnets"}),
+    "lead": frozenset({"coopnets"}),
     "observed": frozenset({"coopnets"}),
     "encoder_optimizer": frozenset({"coopnets"}),
 }

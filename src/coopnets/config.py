@@ -272,6 +272,10 @@ class Config:
     energy_l2: float = 0.0
     """Weight of the penalty on mean f^2 over data and revisions, f in units of dim(x)/s^2 (or of
     dim(x) where there is no reference)."""
+    lead: float | None = None
+    """The descriptor leaves out its step while the mean of f over the data is above that over the
+    revisions by more than this, in units of dim(x)/s^2 (without a reference dim(x)/(delta^2/2)):
+    it waits for the generator. None never waits."""
     data_noise: float = 0.0
     """Standard deviation of the Gaussian noise added to the observed images."""
     ema: float = 0.0

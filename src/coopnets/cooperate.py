@@ -17,7 +17,7 @@ from coopnets.averaging import averaged_copy, update_average
 from coopnets.capture import Chains, settings_at
 from coopnets.chance import Draws
 from coopnets.config import Config, OptimizerConfig, image_shape
-from coopnets.guard import examine, examine_climb, examine_numbers, gap_limit
+from coopnets.guard import examine, examine_climb, examine_numbers, gap_limit, gap_unit
 from coopnets.langevin import Trace
 from coopnets.layout import arrange
 from coopnets.learner import Iteration
@@ -87,7 +87,8 @@ class Cooperation:
         self.memory = Memory(config.memory, chains, self.g.latent_shape, image, device)
         self.extras: dict[str, Tensor] = {}
         self.images = config.batch_size
-        self.energy_unit = prod(image) / (config.langevin.s or 1.0) ** 2
+        self.dim = prod(image)
+        self.energy_unit = self.dim / (config.langevin.s or 1.0) ** 2
         self.step_scale = self.rate_scale = 1.0
         """Factors on the Langevin step, and on the rates of descriptor and encoder."""
         self.halves_step = config.langevin.s is not None
@@ -126,12 +127,15 @@ class Cooperation:
             decoded = self.decode(z)
         watch.lap("g1")
 
-        # D2: theta follows the gradient of mean f(x) - mean f(x~).
+        # D2: theta follows the gradient of mean f(x) - mean f(x~), unless f is too far ahead.
         loss, f_data, f_revised = self.descriptor_loss(seen, x_tilde)
         metrics = self.measure(seen, x_hat, x_tilde, f_data, f_revised, trace)
-        examine(metrics, t, gap_limit(c.langevin, x[0].numel(), t))
+        examine(metrics, t, gap_limit(c.langevin, self.dim, t))
         examine_climb(metrics, c.langevin, t)
-        self.step(loss, t, "descriptor")
+        if c.lead is not None:
+            metrics["waits"] = float(self.ahead(metrics["f_data"], metrics["f_revised"]))
+        if not metrics.get("waits"):
+            self.step(loss, t, "descriptor")
         watch.lap("d2")
 
         # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
@@ -175,6 +179,15 @@ class Cooperation:
             squares = f_x.square().mean() + f_tilde.square().mean()
             loss = loss + self.config.energy_l2 * squares / self.energy_unit
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
+
+    def ahead(self, f_data: float, f_revised: float) -> bool:
+        """Whether f tells data from revisions by more than the lead that it may have.
+
+        Else, where a revision cannot reach the data, f would grow without end: nothing that the
+        chain does lowers the gap that it ascends (docs/stability.md).
+        """
+        lead, unit = self.config.lead, gap_unit(self.config.langevin, self.dim)
+        return lead is not None and f_data - f_revised > lead * unit
 
     def decode(self, z: Tensor) -> Tensor:
         """g(z; alpha), in the configured arithmetic."""

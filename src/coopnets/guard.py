@@ -63,9 +63,19 @@ def examine_chains(metrics: Mapping[str, float]) -> None:
 def gap_limit(langevin: LangevinConfig, dim: int, iteration: int) -> float:
     """Largest gap between the means of f of data and of revisions, images of ``dim`` numbers."""
     if langevin.s is not None:
-        return ENERGY_LIMIT * dim / langevin.s**2
-    limit = CLIMB_LIMIT if iteration < SETTLED else SETTLED_CLIMB_LIMIT
-    return limit * dim / (langevin.delta**2 / 2)
+        limit = ENERGY_LIMIT
+    else:
+        limit = CLIMB_LIMIT if iteration < SETTLED else SETTLED_CLIMB_LIMIT
+    return limit * gap_unit(langevin, dim)
+
+
+def gap_unit(langevin: LangevinConfig, dim: int) -> float:
+    """Unit of differences of f, for images of ``dim`` numbers.
+
+    With a reference dim(x)/s^2, the order of |x|^2/s^2, which f must balance; without one
+    dim(x)/(delta^2/2), what f gains where one step of its drift moves each pixel by 1.
+    """
+    return dim / (langevin.delta**2 / 2 if langevin.s is None else langevin.s**2)
 
 
 def examine(metrics: Mapping[str, float], iteration: int, largest_gap: float) -> None:

@@ -105,6 +105,19 @@ def test_table_is_written_beside_the_published_figures(
     again = slot(readme.read_text(), "cifar10")
     assert "CIFAR-10, as JPEG, split test" in again
     assert again.count("| DCGAN |") == written.count("| DCGAN |") == 1
+    assert "- Langevin steps of a sample: CoopNets descriptor " in again
+
+
+def test_pictures_to_compare_with_keep_their_file_in_the_table(make: ModuleType) -> None:
+    """Under one name for both, held-out pictures would read as those of the training."""
+    outcome = {"data": {"source": "/here/train.zip"}, "real": {"source": "/here/test.zip"},
+               "command": "coopnets compare /here/train.zip"}  # fmt: skip
+    told = make._without_paths(outcome, "Faces")
+    assert told["data"]["source"] == "Faces (train.zip)"
+    assert told["real"]["source"] == "Faces (test.zip)"
+    assert make._without_paths(outcome, None)["real"]["source"] == "test.zip"
+    one = make._without_paths({**outcome, "real": outcome["data"]}, "Faces")
+    assert one["data"]["source"] == one["real"]["source"] == "Faces"
 
 
 def test_official_fid_has_a_table_of_its_own(

@@ -136,6 +136,13 @@ def test_commits_are_those_that_scored(outcome: dict[str, Any]) -> None:
     assert facts_of({**outcome, "rows": bare, "commit": "later"})["code"].endswith("commit later")
 
 
+def test_langevin_steps_stand_below_the_table(outcome: dict[str, Any]) -> None:
+    told = facts_of(outcome)["Langevin steps of a sample"]
+    steps = {r["row"]: r["record"]["langevin_steps"] for r in outcome["rows"]}
+    assert steps["CoopNets descriptor"] and steps["descriptor alone"] and not steps["W-GAN"]
+    assert told == ", ".join(f"{row} {count}" for row, count in steps.items() if count)
+
+
 def test_the_best_distance_is_marked_and_no_other(outcome: dict[str, Any], out: Path) -> None:
     text = (out / "compare.html").read_text()
     found = re.findall(r"<td class=best>([^<]*)</td>", text)

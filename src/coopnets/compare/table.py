@@ -63,12 +63,15 @@ def facts_of(outcome: Outcome) -> dict[str, str]:
     # Of the code that scored, which need not be the code that wrote this table.
     commits = dict.fromkeys(r["record"]["commit"] for r in outcome["rows"] if r["record"])
     commit = ", ".join(c or "unknown" for c in commits) or outcome["commit"] or "unknown"
+    steps = {r["row"]: (r["record"] or {}).get("langevin_steps") for r in outcome["rows"]}
+    revised = ", ".join(f"{row} {count}" for row, count in steps.items() if count)
     return {
         "trained on": f"{data['source']}, split {data['split']}, {data['images']:,} images, "
         f"preset {about['preset']}, {duration(about['max_time'])} each",
         "compared with": f"{real['source']}, split {real['split']}, {real['images']:,} images",
         "samples": f"{about['samples']:,} a row, {about['curve_samples']:,} at each moment of the "
         f"curves, seed {about['seed']}",
+        **({"Langevin steps of a sample": revised} if revised else {}),
         "features": f"{features['extractor']}, {features['resize']}, weights "
         f"{features['weights'][:12]}",
         "machine": f"{machine.get('accelerator', machine['processor'])}, {threads} thread"
@@ -109,7 +112,7 @@ def _table(title: str, outcome: Outcome, cells_of: Cells, usual: Sequence[str] =
 
 
 def _scores(record: dict[str, Any]) -> dict[str, str]:
-    """Without the number of steps, which the settings say."""
+    """Without the number of steps, which stands below the table."""
     cells = score_cells({"langevin_steps": 0, **record})
     del cells["steps"]
     return cells
