@@ -17,6 +17,11 @@ from coopnets.config import (
 from coopnets.errors import CoopNetsError
 
 
+VAE_SIGMAS = {3 * 32**2: 0.25}
+"""By numbers of a picture, where trials (docs/methods.md) gave the least Frechet distance away from
+0.018 sqrt(dim(x)), which keeps the weight of a whole picture's error and was best elsewhere."""
+
+
 def dcgan(config: Config) -> Config:
     """Radford, Metz, Chintala (ICLR 2016), sections 3 and 4.
 
@@ -48,14 +53,12 @@ def vae(config: Config) -> Config:
     """Adam at 1e-3 with its usual betas, as PyTorch's own example of a VAE.
 
     Kingma and Welling (ICLR 2014) used Adagrad on dense networks. Weights start as DCGAN's, whose
-    decoder this is. sigma weighs the error against the divergence. Of 0.3, 0.5 and 1 the second
-    gave digits the least Frechet distance; it grows with the root of the pixels here, so that the
-    weight of a whole picture's error stays the same.
+    decoder this is. sigma weighs the error against the divergence.
     """
     pixels = config.image_channels * config.size**2
     return replace(
         config,
-        sigma=float(f"{0.018 * pixels**0.5:.2g}"),
+        sigma=VAE_SIGMAS.get(pixels) or float(f"{0.018 * pixels**0.5:.2g}"),
         generator=replace(config.generator, init_std=0.02),
         generator_optimizer=OptimizerConfig(kind="adam", lr=1e-3, beta1=0.9),
     )

@@ -152,6 +152,16 @@ CURVES = (
         "Stays near 0: the generator ignores z, lower `--observed.kl-weight`. Keeps growing: "
         "guesses lie where no sample is ever drawn, raise `--observed.kl-weight`.",
     ),
+    Curve(
+        "Iterations in which the descriptor waited",
+        {"waits": "share of iterations"},
+        "linear",
+        "With `--lead`: how often f told data from revisions by more than it may, so that step D2 "
+        "was left out.",
+        "Near 0 for most of the training: each network follows the other.",
+        "Near 1: revisions never reach the data, and the descriptor hardly learns any more. Give "
+        "the generator more `--teaching` or channels, or the chain more `--langevin.steps`.",
+    ),
     replace(
         SPEED,
         otherwise=SPEED.otherwise + " Speed grows with fewer `--langevin.steps`, and with smaller "
