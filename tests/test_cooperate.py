@@ -136,33 +136,6 @@ def test_generator_loss_is_summed_over_pixels_and_averaged_over_chains() -> None
     torch.testing.assert_close(doubled, loss)
 
 
-@pytest.mark.parametrize(("s", "unit"), [(0.2, 64 / 0.04), (None, 64 / 0.02)])
-@pytest.mark.parametrize(("part", "waits"), [(1.01, True), (0.99, False), (-5.0, False)])
-def test_descriptor_waits_while_it_leads_by_more_than_it_may(
-    monkeypatch: pytest.MonkeyPatch, s: float | None, unit: float, part: float, waits: bool
-) -> None:
-    """Its weights stay as they are then; the generator's move all the same."""
-    learner = started(**SIMPLE, lead=0.5, langevin={"s": s, "delta": 0.2})
-    loss_of = learner.descriptor_loss
-
-    def ahead(x: Tensor, x_tilde: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return loss_of(x, x_tilde)[0], torch.tensor(7 + part * 0.5 * unit), torch.tensor(7.0)
-
-    monkeypatch.setattr(learner, "descriptor_loss", ahead)
-    before = weights(learner)
-    made = learner.iterate(observed(), 0)
-    after = weights(learner)
-    assert made.metrics["waits"] == waits
-    kept = {name: torch.equal(before[name], after[name]) for name in before}
-    assert all(same == waits for name, same in kept.items() if name.startswith("descriptor")
-               and not undetermined(name.removeprefix("descriptor."), "batch"))  # fmt: skip
-    assert not kept["generator.layers.0.weight"]
-
-
-def test_descriptor_never_waits_unless_asked_to() -> None:
-    assert "waits" not in started(**SIMPLE).iterate(observed(), 0).metrics
-
-
 @pytest.mark.parametrize("s", [0.2, None])
 def test_energy_penalty_is_in_stated_units(s: float | None) -> None:
     """In units u = dim(x)/s^2 the loss is mean f~ - mean f + w (mean f^2 + mean f~^2)."""

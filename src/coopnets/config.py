@@ -273,9 +273,9 @@ class Config:
     """Weight of the penalty on mean f^2 over data and revisions, f in units of dim(x)/s^2 (or of
     dim(x) where there is no reference)."""
     lead: float | None = None
-    """The descriptor leaves out its step while the mean of f over the data is above that over the
-    revisions by more than this, in units of dim(x)/s^2 (without a reference dim(x)/(delta^2/2)):
-    it waits for the generator. None never waits."""
+    """Where the mean of f over the data is above that over the revisions by more than this, the
+    descriptor's step lowers its slope too. In units of dim(x)/s^2, or of dim(x)/(delta^2/2) where
+    there is no reference. None lets it lead as it will."""
     data_noise: float = 0.0
     """Standard deviation of the Gaussian noise added to the observed images."""
     ema: float = 0.0

@@ -127,15 +127,16 @@ class Cooperation:
             decoded = self.decode(z)
         watch.lap("g1")
 
-        # D2: theta follows the gradient of mean f(x) - mean f(x~), unless f is too far ahead.
+        # D2: theta follows the gradient of mean f(x) - mean f(x~), and where f leads by more than
+        # it may, that of its slope downwards.
         loss, f_data, f_revised = self.descriptor_loss(seen, x_tilde)
         metrics = self.measure(seen, x_hat, x_tilde, f_data, f_revised, trace)
         examine(metrics, t, gap_limit(c.langevin, self.dim, t))
         examine_climb(metrics, c.langevin, t)
         if c.lead is not None:
-            metrics["waits"] = float(self.ahead(metrics["f_data"], metrics["f_revised"]))
-        if not metrics.get("waits"):
-            self.step(loss, t, "descriptor")
+            metrics["ahead"] = float(self.ahead(metrics["f_data"], metrics["f_revised"]))
+            loss = loss + self.slope(seen, x_tilde) if metrics["ahead"] else loss
+        self.step(loss, t, "descriptor")
         watch.lap("d2")
 
         # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
@@ -181,13 +182,22 @@ class Cooperation:
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
 
     def ahead(self, f_data: float, f_revised: float) -> bool:
-        """Whether f tells data from revisions by more than the lead that it may have.
-
-        Else, where a revision cannot reach the data, f would grow without end: nothing that the
-        chain does lowers the gap that it ascends (docs/stability.md).
-        """
+        """Whether f tells data from revisions by more than the lead that it may have."""
         lead, unit = self.config.lead, gap_unit(self.config.langevin, self.dim)
         return lead is not None and f_data - f_revised > lead * unit
+
+    def slope(self, x: Tensor, x_tilde: Tensor) -> Tensor:
+        """(delta^2/2) |df/dx|^2, mean over data and revisions: what a step of the drift gains.
+
+        Where revisions cannot reach the data, nothing that the chain does holds the gap that f
+        ascends, and f would steepen without end (docs/stability.md). Mescheder, Geiger, Nowozin
+        (ICML 2018, arXiv 1801.04406) let this penalty, R1 and R2, hold a discriminator always.
+        """
+        both = torch.cat([x, x_tilde]).requires_grad_()
+        with self.autocast():
+            f_both = self.f(both).sum()
+        (slope,) = torch.autograd.grad(f_both, both, create_graph=True)
+        return self.config.langevin.delta**2 / 2 * slope.square().flatten(1).sum(1).mean()
 
     def decode(self, z: Tensor) -> Tensor:
         """g(z; alpha), in the configured arithmetic."""

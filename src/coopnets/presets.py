@@ -128,6 +128,7 @@ texture = replace(
     generator_optimizer=OptimizerConfig(lr=0.001),
     batch_size=16,
     chains=16,
+    lead=0.003,
 )
 """The descriptor of scenes, at every place (docs/textures.md)."""
 

@@ -79,7 +79,7 @@ def test_every_number_that_a_method_logs_is_explained(method: str) -> None:
     lines = {key for curve in guide(method).curves for key in curve.lines}
     assert logged - NOT_CURVES <= lines
     assert lines - logged <= {
-        "gap", REST, "penalty", "waits", "observed_residual", "observed_kl",
+        "gap", REST, "penalty", "ahead", "observed_residual", "observed_kl",
     }  # fmt: skip
     for rule in guide(method).rules:
         assert set(rule.keys) <= logged

@@ -16,10 +16,9 @@ from coopnets.config import (
 )
 from coopnets.errors import CoopNetsError
 
-
 VAE_SIGMAS = {3 * 32**2: 0.25}
-"""By numbers of a picture, where trials (docs/methods.md) gave the least Frechet distance away from
-0.018 sqrt(dim(x)), which keeps the weight of a whole picture's error and was best elsewhere."""
+"""By numbers of a picture, where trials (docs/methods.md) gave a smaller Frechet distance than
+0.018 sqrt(dim(x)) does, which keeps the weight of a whole picture's error."""
 
 
 def dcgan(config: Config) -> Config:

@@ -153,14 +153,15 @@ CURVES = (
         "guesses lie where no sample is ever drawn, raise `--observed.kl-weight`.",
     ),
     Curve(
-        "Iterations in which the descriptor waited",
-        {"waits": "share of iterations"},
+        "Iterations in which the descriptor was ahead",
+        {"ahead": "share of iterations"},
         "linear",
         "With `--lead`: how often f told data from revisions by more than it may, so that step D2 "
-        "was left out.",
-        "Near 0 for most of the training: each network follows the other.",
-        "Near 1: revisions never reach the data, and the descriptor hardly learns any more. Give "
-        "the generator more `--teaching` or channels, or the chain more `--langevin.steps`.",
+        "lowered its slope as well.",
+        "Large at first, then small where revisions reach the data. Near 1 where they cannot, as "
+        "with a very regular texture.",
+        "Near 1 with poor pictures: give the generator more `--teaching` or channels, or more "
+        "time.",
     ),
     replace(
         SPEED,
