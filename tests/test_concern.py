@@ -38,7 +38,7 @@ def _changed(part: Any) -> Any:
     if is_dataclass(part):
         numbers = {k: v for k, v in vars(part).items() if type(v) is float}
         return replace(part, **{k: 3 * v + 0.5 for k, v in numbers.items()})  # type: ignore[type-var]
-    return part + 1
+    return (part or 0) + 1
 
 
 @pytest.mark.parametrize("method", sorted(set(SAMPLED_BY) - {"coopnets"}))
