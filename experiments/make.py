@@ -134,13 +134,14 @@ def _published(folder: Path, name: str) -> dict[str, float]:
 def _without_paths(outcome: dict[str, Any], called: str | None) -> dict[str, Any]:
     """Where data and runs lie on one machine is no matter of the others."""
     words = [Path(w).name if "/" in w else w for w in shlex.split(outcome["command"])]
-    sources = {key: outcome[key]["source"] for key in ("data", "real")}
-    files = {key: Path(source).name for key, source in sources.items()}
-    names = dict.fromkeys(files, called) if called else files
-    if called and sources["data"] != sources["real"]:
-        names = {key: f"{called} ({file})" for key, file in files.items()}
-    named = {key: {**outcome[key], "source": name} for key, name in names.items()}
-    return {**outcome, **named, "command": shlex.join(words)}
+    apart = outcome["data"]["source"] != outcome["real"]["source"]
+
+    def named(images: dict[str, Any]) -> dict[str, Any]:
+        file = Path(images["source"]).name
+        return {**images, "source": f"{called} ({file})" if called and apart else called or file}
+
+    sources = {key: named(outcome[key]) for key in ("data", "real")}
+    return {**outcome, **sources, "command": shlex.join(words)}
 
 
 def main(argv: list[str] | None = None) -> int:

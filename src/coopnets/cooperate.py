@@ -51,7 +51,8 @@ class Cooperation:
 
     advice = (
         "lower --langevin.delta or --descriptor-optimizer.lr (where there is an encoder, "
-        "--encoder-optimizer.lr), or try --energy-l2, --data-noise or --descriptor.spectral-norm"
+        "--encoder-optimizer.lr), or try --lead 0.003, --energy-l2, --data-noise or "
+        "--descriptor.spectral-norm"
     )
 
     def __init__(self, config: Config, processes: Processes) -> None:
@@ -134,8 +135,10 @@ class Cooperation:
         examine(metrics, t, gap_limit(c.langevin, self.dim, t))
         examine_climb(metrics, c.langevin, t)
         if c.lead is not None:
-            metrics["ahead"] = float(self.ahead(metrics["f_data"], metrics["f_revised"]))
-            loss = loss + self.slope(seen, x_tilde) if metrics["ahead"] else loss
+            lead = metrics["f_data"] - metrics["f_revised"]
+            metrics["ahead"] = float(lead > c.lead * gap_unit(c.langevin, self.dim))
+            if metrics["ahead"]:
+                loss = loss + self.slope(seen, x_tilde)
         self.step(loss, t, "descriptor")
         watch.lap("d2")
 
@@ -180,11 +183,6 @@ class Cooperation:
             squares = f_x.square().mean() + f_tilde.square().mean()
             loss = loss + self.config.energy_l2 * squares / self.energy_unit
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
-
-    def ahead(self, f_data: float, f_revised: float) -> bool:
-        """Whether f tells data from revisions by more than the lead that it may have."""
-        lead, unit = self.config.lead, gap_unit(self.config.langevin, self.dim)
-        return lead is not None and f_data - f_revised > lead * unit
 
     def slope(self, x: Tensor, x_tilde: Tensor) -> Tensor:
         """(delta^2/2) |df/dx|^2, mean over data and revisions: what a step of the drift gains.

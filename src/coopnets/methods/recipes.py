@@ -57,7 +57,7 @@ def vae(config: Config) -> Config:
     pixels = config.image_channels * config.size**2
     return replace(
         config,
-        sigma=VAE_SIGMAS.get(pixels) or float(f"{0.018 * pixels**0.5:.2g}"),
+        sigma=VAE_SIGMAS.get(pixels, float(f"{0.018 * pixels**0.5:.2g}")),
         generator=replace(config.generator, init_std=0.02),
         generator_optimizer=OptimizerConfig(kind="adam", lr=1e-3, beta1=0.9),
     )
