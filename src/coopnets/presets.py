@@ -22,29 +22,6 @@ _TWO = (2, 2, 2, 2)
 
 # --- Ours: what works best on a modest budget -------------------------------------------------
 
-digits = Config(
-    preset="digits",
-    size=28,
-    image_channels=1,
-    descriptor=DescriptorConfig(channels=(64, 128, 256), kernels=_FOUR[:3], strides=_TWO[:3]),
-    generator=GeneratorConfig(channels=(256, 128, 64), kernels=_FOUR[:3]),
-    langevin=LangevinConfig(steps=10, delta=0.002, drift_clip=0.1),
-    descriptor_optimizer=OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=200),
-    generator_optimizer=OptimizerConfig(lr=0.0003),
-    memory=10,
-    teaching=2,
-    ema=0.995,
-)
-
-demo = replace(
-    digits,
-    preset="demo",
-    descriptor=replace(digits.descriptor, channels=(32, 64, 128)),
-    generator=replace(digits.generator, channels=(128, 64, 32)),
-    batch_size=64,
-    chains=64,
-)
-
 _WITH_REFERENCE = LangevinConfig(steps=6, delta=0.003, drift_clip=0.1)
 
 _SLOWLY_SLOWER = OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500)
@@ -80,6 +57,24 @@ cifar = Config(
 )
 """The first layer keeps the resolution; few chains make iterations many. Measured in
 experiments/benchmarks."""
+
+digits = replace(
+    cifar,
+    preset="digits",
+    size=28,
+    image_channels=1,
+    langevin=replace(_ALONG_F, damping=0.1),
+    lead=0.003,
+)
+"""Without the lead f runs away within 15 iterations (docs/stability.md)."""
+
+demo = replace(
+    digits,
+    preset="demo",
+    descriptor=replace(digits.descriptor, channels=(16, 32, 64, 128)),
+    generator=replace(digits.generator, channels=(128, 64, 32)),
+    batch_size=64,
+)
 
 scene = replace(
     cifar,
