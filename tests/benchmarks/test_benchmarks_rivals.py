@@ -10,13 +10,15 @@ from torch import Tensor
 from benchmarks import chain, iteration, rivals
 from benchmarks.networks import PlainDescriptor, descriptor, images, last_weight
 from benchmarks.port import Port
+from coopnets.config import LangevinConfig
 from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError
 from coopnets.presets import preset
 from coopnets.processes import Processes
 
 CPU = torch.device("cpu")
-CONFIG = preset("demo")
+CONFIG = replace(preset("demo"), langevin=LangevinConfig(steps=10, delta=0.002))
+"""With a reference, whose pull tells a wrong gradient from a wrong step."""
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_energies_of_bf16_maps_are_summed_in_fp32() -> None:
 
 def test_the_next_chain_has_the_new_weights() -> None:
     c = preset("digits")
-    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4), init_std=0.2), 28, 1).eval()
+    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4, 4), init_std=0.2), 28, 1).eval()
     x = torch.rand(1, 1, 28, 28)
     with frozen(f), torch.no_grad():
         before = f.collapsed()(x)
@@ -91,11 +91,11 @@ def test_the_next_chain_has_the_new_weights() -> None:
 
 def test_nothing_is_packed_where_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     c = preset("digits")
-    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4), activation="silu"), 28, 1)
+    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4, 4), activation="silu"), 28, 1)
     x = torch.zeros(1, 1, 28, 28)
     fp32 = torch.float32
     assert not module.packs(x, list(f.features), fp32)
-    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4)), 28, 1)
+    f = Descriptor(replace(c.descriptor, channels=(4, 4, 4, 4)), 28, 1)
     assert module.packs(x, list(f.features), fp32)
     assert not module.packs(x.double(), list(f.features), fp32)
     with torch.backends.mkldnn.flags(enabled=False):
@@ -141,7 +141,7 @@ assert x.isfinite().all() and x.abs().sum() > 0
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_images_of_another_size_are_refused(precision: str) -> None:
-    f = Descriptor(replace(preset("digits").descriptor, channels=(4, 4, 4)), 28, 1).eval()
+    f = Descriptor(replace(preset("digits").descriptor, channels=(4, 4, 4, 4)), 28, 1).eval()
     for net in (f, f.collapsed(precision)):
         with torch.no_grad(), pytest.raises((ValueError, RuntimeError)):
             net(torch.zeros(2, 1, 4, 4))
