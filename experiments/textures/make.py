@@ -26,6 +26,7 @@ from experiments.cells import Result, caught_up, write
 from experiments.command import circumstances, new_parser, run, say, show
 from experiments.textures.figures import draw_all, draw_texture
 from experiments.textures.layout import markdown, wins
+from experiments.textures.portilla import ITERATIONS
 from experiments.textures.sources import find
 from experiments.textures.work import Plan, carry_out
 from experiments.training import use_threads
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", default="texture", help="settings of the training")
     add("--side", type=int, default=256, help="the middle square of each picture that is used")
     add("--windows", type=int, default=500, help="random windows on each side of a distance")
-    add("--ps-iterations", type=int, default=200,
+    add("--ps-iterations", type=int, default=ITERATIONS,
         help="of Portilla and Simoncelli's synthesis, at most; 0 leaves it out")  # fmt: skip
     add("--features", default="efficientnet-lite0", help="network that distances are measured in")
     add("--seed", type=int, default=0, help="of samples, noise and windows")

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from coopnets.errors import CoopNetsError, DivergenceError
 
 SCALES, ORIENTATIONS = 4, 4
+ITERATIONS = 100
+"""As in plenoptic's documentation; the loss falls as one over their number."""
 CHUNK = 20
 """Iterations between two looks at the loss."""
 SETTLED = 0.02
@@ -56,7 +58,7 @@ class Synthesis:
 
 
 def synthesise(
-    original: Tensor, *, iterations: int = 200, seed: int = 0,
+    original: Tensor, *, iterations: int = ITERATIONS, seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Synthesis:  # fmt: skip
     """A picture as large as the original, with its statistics.
@@ -73,7 +75,7 @@ def synthesise(
     """
     po = _plenoptic()
     began = time.perf_counter()
-    x = original[None].double() / 255
+    x = original[None].float() / 255
     model = Statistics(po, x)
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # that it has converged; and progress, in many lines

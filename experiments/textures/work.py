@@ -124,6 +124,7 @@ def _by_portilla(texture: Texture, folder: Path, plan: Plan) -> Result:
     settings = {
         "original": digest(texture.pixels), "iterations": plan.ps_iterations, "seed": plan.seed,
         "chunk": CHUNK, "settled": SETTLED, "plenoptic": _version("plenoptic"),
+        "arithmetic": "float32",
     }  # fmt: skip
 
     def work() -> Result:
