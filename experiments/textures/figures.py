@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchvision.transforms.functional import center_crop
+from torchvision.utils import make_grid
 
-from experiments.cells import Result, save_figure
+from experiments.cells import Result, save_figure, save_picture
 from experiments.textures.layout import TITLES, distance
 from experiments.textures.measures import SIDES
 from experiments.textures.work import OURS, pictures
@@ -15,6 +18,8 @@ from experiments.textures.work import OURS, pictures
 COLUMNS = ("original", "descriptor", "generator", "ps", "noise")
 PANEL = 2.2
 """Inches of a picture."""
+MIDDLE, ACROSS = 160, 6
+"""Pixels of each picture in the sheet of all, and how many stand side by side."""
 
 
 def draw_texture(found: Result, folder: Path, file: Path, originals: bool = True) -> None:
@@ -60,6 +65,14 @@ def draw_all(rows: Sequence[Result], out: Path, file: Path, originals: bool = Tr
                 axes.set_ylabel(found["name"], fontsize=7)
     figure.tight_layout()
     save_figure(figure, file)
+
+
+def draw_synthesised(rows: Sequence[Result], out: Path, file: Path) -> None:
+    """The middle of what was synthesised of each texture, pixel by pixel, in order of the rows."""
+    made = [pictures(out / row["name"], ("descriptor",)).get("descriptor") for row in rows]
+    middles = [center_crop(x.expand(3, -1, -1), [MIDDLE, MIDDLE]) for x in made if x is not None]
+    if middles:
+        save_picture(make_grid(torch.stack(middles), nrow=ACROSS, padding=4, pad_value=255), file)
 
 
 def _shown(found: Result, folder: Path, originals: bool) -> dict[str, Tensor]:

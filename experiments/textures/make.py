@@ -24,7 +24,7 @@ from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, caught_up, write
 from experiments.command import circumstances, new_parser, run, say, show
-from experiments.textures.figures import draw_all, draw_texture
+from experiments.textures.figures import draw_all, draw_synthesised, draw_texture
 from experiments.textures.layout import markdown, wins
 from experiments.textures.portilla import ITERATIONS
 from experiments.textures.sources import find
@@ -63,8 +63,10 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
                 draw_texture(rows[-1], folder, given.publish / f"{texture.name}.png", False)
             say(f"{texture.name}: done, {time.perf_counter() - began:.0f} s of this command")
         draw_all(rows, given.out, given.out / "textures.png")
+        draw_synthesised(rows, given.out, given.out / "synthesised.png")
         if given.publish is not None:
             draw_all(rows, given.out, given.publish / "textures.png", False)
+            draw_synthesised(rows, given.out, given.publish / "synthesised.png")
     show(given.out / "table.md")
     return 0
 

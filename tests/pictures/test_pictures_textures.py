@@ -86,6 +86,9 @@ def test_figures_are_of_what_they_say(
         drawn = load_picture(folder / f"{name}.png")
         assert (drawn / 127.5 - 1 - x[0].clamp(-1, 1)).abs().max() < 0.01
     assert load_picture(folder / "large.png").shape == (1, 512, 512)
+    sheet = load_picture(tmp_path / "shown" / "synthesised.png")
+    middle = load_picture(folder / "descriptor.png")[:, 48:208, 48:208]
+    assert torch.equal(sheet[:, 4:164, 168:328], middle.expand(3, -1, -1))
     extractor = open_extractor(argv[argv.index("--features") + 1])
     made = load_picture(folder / "descriptor.png")
     measured = rows["free_grey"]["measured"]
@@ -105,7 +108,7 @@ def test_figures_are_of_what_they_say(
     assert "| 4 times | yes |" in text and "seed 0" in text and str(tmp_path) not in text
     assert (tmp_path / "out" / "colour" / "figure.png").exists()
     assert {p.name for p in (tmp_path / "shown").iterdir()} == {
-        "colour.png", "free_grey.png", "textures.png",
+        "colour.png", "free_grey.png", "synthesised.png", "textures.png",
     }  # fmt: skip
 
 
