@@ -44,7 +44,11 @@ FLAGS = [
     "--preset", "digits", "--size", "8", "--generator.latent", "6",
     "--generator.channels", "8", "8", "--generator.kernels", "4", "4",
     "--descriptor.channels", "8", "8", "--descriptor.kernels", "4", "4",
-    "--descriptor.strides", "2", "2", "--langevin.steps", "4",
+    "--descriptor.strides", "2", "2", "--descriptor.outputs", "100",
+    "--descriptor.init-std", "0.01", "--langevin.steps", "4", "--langevin.delta", "0.002",
+    "--langevin.s", "0.016", "--langevin.tau", "1", "--langevin.damping", "None",
+    "--descriptor-optimizer.lr", "0.007", "--descriptor-optimizer.clip", "1",
+    "--descriptor-optimizer.decay-floor", "0", "--lead", "None", "--data-noise", "0",
     "--batch-size", "8", "--chains", "6", "--memory", "3", "--teaching", "1",
     "--ema", "0.9", "--precision", "fp32", "--checkpoint-every", "5",
 ]  # fmt: skip

@@ -179,7 +179,7 @@ def test_collapsed_normalises_spectrally_once(monkeypatch: pytest.MonkeyPatch) -
     short = f.collapsed()
     for _ in range(3):
         short(torch.rand(1, 1, 28, 28))
-    assert len(done) == 4  # three convolutions and the top
+    assert len(done) == 5  # four convolutions and the top
 
 
 def test_frozen_networks_thaw_whatever_happens() -> None:
