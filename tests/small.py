@@ -44,15 +44,19 @@ FLAGS = [
     "--preset", "digits", "--size", "8", "--generator.latent", "6",
     "--generator.channels", "8", "8", "--generator.kernels", "4", "4",
     "--descriptor.channels", "8", "8", "--descriptor.kernels", "4", "4",
-    "--descriptor.strides", "2", "2", "--descriptor.outputs", "100",
-    "--descriptor.init-std", "0.01", "--langevin.steps", "4", "--langevin.delta", "0.002",
-    "--langevin.s", "0.016", "--langevin.tau", "1", "--langevin.damping", "None",
-    "--descriptor-optimizer.lr", "0.007", "--descriptor-optimizer.clip", "1",
-    "--descriptor-optimizer.decay-floor", "0", "--lead", "None", "--data-noise", "0",
+    "--descriptor.strides", "2", "2", "--langevin.steps", "4",
     "--batch-size", "8", "--chains", "6", "--memory", "3", "--teaching", "1",
     "--ema", "0.9", "--precision", "fp32", "--checkpoint-every", "5",
 ]  # fmt: skip
 """Nearly the same on the command line."""
+
+WITH_REFERENCE = [
+    "--descriptor.outputs", "100", "--descriptor.init-std", "0.01", "--langevin.delta", "0.002",
+    "--langevin.s", "0.016", "--langevin.tau", "1", "--langevin.damping", "None",
+    "--descriptor-optimizer.lr", "0.007", "--descriptor-optimizer.clip", "1",
+    "--descriptor-optimizer.decay-floor", "0", "--lead", "None", "--data-noise", "0",
+]  # fmt: skip
+"""The rest of it; other methods than ours have recipes of their own."""
 
 
 def tiny(**changes: Any) -> Config:
@@ -75,7 +79,8 @@ def pixels(count: int, side: int = 8, seed: int = 0) -> np.ndarray:
 
 def train_command(array: Path, run: Path, *more: str, steps: int = 10) -> list[str]:
     """The command line of a tiny training."""
-    return ["train", str(array), "--run", str(run), "--steps", str(steps), *FLAGS, *more]
+    settings = FLAGS if "--method" in more else [*FLAGS, *WITH_REFERENCE]
+    return ["train", str(array), "--run", str(run), "--steps", str(steps), *settings, *more]
 
 
 def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
