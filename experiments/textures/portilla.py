@@ -26,6 +26,8 @@ from coopnets.errors import CoopNetsError, DivergenceError
 SCALES, ORIENTATIONS = 4, 4
 ITERATIONS = 100
 """As in plenoptic's documentation; the loss falls as one over their number."""
+ARITHMETIC = torch.float32
+"""Likewise."""
 CHUNK = 20
 """Iterations between two looks at the loss."""
 SETTLED = 0.02
@@ -75,7 +77,7 @@ def synthesise(
     """
     po = _plenoptic()
     began = time.perf_counter()
-    x = original[None].float() / 255
+    x = original[None].to(ARITHMETIC) / 255
     model = Statistics(po, x)
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # that it has converged; and progress, in many lines

@@ -18,7 +18,7 @@ from coopnets.evaluate.textures import phase_noise
 from coopnets.model import CoopNets
 from experiments.cells import Result, digest, load_picture, once, save_picture, weights_of
 from experiments.textures.measures import Measures
-from experiments.textures.portilla import CHUNK, SETTLED, distance_fell, synthesise
+from experiments.textures.portilla import ARITHMETIC, CHUNK, SETTLED, distance_fell, synthesise
 from experiments.textures.sources import Texture
 from experiments.training import last_good, trained
 
@@ -124,7 +124,7 @@ def _by_portilla(texture: Texture, folder: Path, plan: Plan) -> Result:
     settings = {
         "original": digest(texture.pixels), "iterations": plan.ps_iterations, "seed": plan.seed,
         "chunk": CHUNK, "settled": SETTLED, "plenoptic": _version("plenoptic"),
-        "arithmetic": "float32",
+        "arithmetic": str(ARITHMETIC).removeprefix("torch."),
     }  # fmt: skip
 
     def work() -> Result:

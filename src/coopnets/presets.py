@@ -66,7 +66,7 @@ digits = replace(
     langevin=replace(_ALONG_F, damping=0.1),
     lead=0.003,
 )
-"""Without the lead f runs away within 15 iterations (docs/stability.md)."""
+"""Without the lead f runs away within 15 iterations (experiments/digits)."""
 
 demo = replace(
     digits,
