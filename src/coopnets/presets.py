@@ -105,9 +105,13 @@ object_128 = replace(
         strides=(1, *_TWO, 2),
     ),
     generator=GeneratorConfig(channels=(256, 128, 64, 32, 24), kernels=(*_FOUR, 4)),
-    batch_size=32,
+    descriptor_optimizer=replace(_SOON_SLOWER, lr=0.004),
+    batch_size=16,
+    chains=16,
+    lead=0.003,
 )
-"""A fifth doubling, with half the channels at the top, makes twice the arithmetic of 64x64."""
+"""Of half the chains, so that iterations are as many; at the rate of ``face`` f ran away from 50
+images (experiments/objects)."""
 
 texture = replace(
     scene,
