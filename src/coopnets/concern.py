@@ -25,6 +25,8 @@ CONCERNED: dict[str, frozenset[str]] = {
     "teaching": frozenset({"coopnets"}),
     "energy_l2": frozenset({"coopnets"}),
     "lead": frozenset({"coopnets"}),
+    "slope_on": frozenset({"coopnets"}),
+    "slope_weight": frozenset({"coopnets"}),
     "observed": frozenset({"coopnets"}),
     "encoder_optimizer": frozenset({"coopnets"}),
 }

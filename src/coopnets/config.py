@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
+SlopeOn = Literal["ends", "line"]
 ClipDescriptorType = Literal["FC_S", "FRAME_2", "FRAME_3", "ST"]
 ClipGeneratorType = Literal["FC_S_128", "FC_S_64", "ST"]
 Method = Literal["coopnets", "dcgan", "wgan", "vae", "descriptor", "generator"]
@@ -276,6 +277,11 @@ class Config:
     """Where the mean of f over the data is above that over the revisions by more than this, the
     descriptor's step lowers its slope too. In units of dim(x)/s^2, or of dim(x)/(delta^2/2) where
     there is no reference. None lets it lead as it will."""
+    slope_on: SlopeOn = "ends"
+    """Where the descriptor's slope is lowered: at data and revisions (ends), or at random points
+    of lines from revisions to data (line), which suits few examples."""
+    slope_weight: float = 1.0
+    """Weight of the slope in the descriptor's step."""
     data_noise: float = 0.0
     """Standard deviation of the Gaussian noise added to the observed images."""
     ema: float = 0.0

@@ -138,7 +138,7 @@ class Cooperation:
             lead = metrics["f_data"] - metrics["f_revised"]
             metrics["ahead"] = float(lead > c.lead * gap_unit(c.langevin, self.dim))
             if metrics["ahead"]:
-                loss = loss + self.slope(seen, x_tilde)
+                loss = loss + c.slope_weight * self.slope(seen, x_tilde, draws)
         self.step(loss, t, "descriptor")
         watch.lap("d2")
 
@@ -184,17 +184,21 @@ class Cooperation:
             loss = loss + self.config.energy_l2 * squares / self.energy_unit
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
 
-    def slope(self, x: Tensor, x_tilde: Tensor) -> Tensor:
-        """(delta^2/2) |df/dx|^2, mean over data and revisions: what a step of the drift gains.
+    def slope(self, x: Tensor, x_tilde: Tensor, draws: Draws) -> Tensor:
+        """(delta^2/2) |df/dx|^2, what a step of the drift gains: mean over ``slope_on``.
 
         Where revisions cannot reach the data, nothing that the chain does holds the gap that f
-        ascends, and f would steepen without end (docs/stability.md). Mescheder, Geiger, Nowozin
-        (ICML 2018, arXiv 1801.04406) let this penalty, R1 and R2, hold a discriminator always.
+        ascends, and f would steepen without end (docs/stability.md). At data and revisions it is
+        R1 and R2 of Mescheder, Geiger, Nowozin (ICML 2018, arXiv 1801.04406), who lower it always;
+        on the line between them, that of Thanh-Tung, Tran, Venkatesh (ICLR 2019, arXiv
+        1902.03984), which also keeps f from learning few examples by heart.
         """
-        both = torch.cat([x, x_tilde]).requires_grad_()
+        ends = self.config.slope_on == "ends"
+        points = torch.cat([x, x_tilde]) if ends else between(x, x_tilde, draws)
+        points.requires_grad_()
         with self.autocast():
-            f_both = self.f(both).sum()
-        (slope,) = torch.autograd.grad(f_both, both, create_graph=True)
+            f_points = self.f(points).sum()
+        (slope,) = torch.autograd.grad(f_points, points, create_graph=True)
         return self.config.langevin.delta**2 / 2 * slope.square().flatten(1).sum(1).mean()
 
     def decode(self, z: Tensor) -> Tensor:
@@ -282,3 +286,14 @@ class Cooperation:
     def autocast(self) -> AbstractContextManager[None]:
         """The configured arithmetic inside a network."""
         return autocast(self.config.precision, self.processes.device)
+
+
+def between(x: Tensor, x_tilde: Tensor, draws: Draws) -> Tensor:
+    """A random point of the line from each revision to one of the data, as many as revisions.
+
+    Several processes pair up what one would have.
+    """
+    count = len(x_tilde)
+    partners = x[torch.arange(count, device=x.device) * len(x) // count]
+    part = draws.uniform(count * draws.world, *[1] * (x.ndim - 1))
+    return x_tilde + part * (partners - x_tilde)

@@ -21,7 +21,7 @@ AT_LEAST: dict[str, float] = {
     "vae.kl_weight": 0, "chain.buffer": 1, "chain.restart": 0,
 }  # fmt: skip
 POSITIVE = (
-    "sigma", "crop", "fps",
+    "sigma", "crop", "fps", "slope_weight",
     "langevin.delta", "langevin.damping", "langevin.s", "langevin.clamp", "langevin.drift_clip",
     "posterior.delta", "descriptor_optimizer.lr", "generator_optimizer.lr",
     "descriptor_optimizer.clip", "generator_optimizer.clip", "descriptor_optimizer.cap",
