@@ -22,7 +22,7 @@ from two import ALONE, STEPS, assert_same, free_port, in_two, last_tensors
         [],
         ["--generator.norm-scale", "--data-noise", "0.1", "--posterior.steps", "2",
          "--energy-l2", "0.1", "--descriptor-optimizer.clip", "1", "--flip",
-         "--observed.weight", "0.5", "--lead", "0"],
+         "--observed.weight", "0.5", "--lead", "0", "--slope-on", "line"],
     ],
     ids=["plain", "memory", "everything"],
 )  # fmt: skip

@@ -161,7 +161,7 @@ CURVES = (
         "Large at first, then small where revisions reach the data. Near 1 where they cannot, as "
         "with a very regular texture.",
         "Near 1 with poor pictures: give the generator more `--teaching` or channels, or more "
-        "time.",
+        "time; with few examples try `--lead 0.0003 --slope-on line --slope-weight 2`.",
     ),
     replace(
         SPEED,
