@@ -34,10 +34,12 @@ def test_settings_concern_those_that_use_them(setting: str, methods: set[str]) -
 
 
 def _changed(part: Any) -> Any:
-    """Another value of a setting, or of all numbers of a part, which may make no sense."""
+    """Another value of a setting, or of all numbers of a part; it may make no sense."""
     if is_dataclass(part):
         numbers = {k: v for k, v in vars(part).items() if type(v) is float}
         return replace(part, **{k: 3 * v + 0.5 for k, v in numbers.items()})  # type: ignore[type-var]
+    if isinstance(part, str):
+        return f"not {part}"
     return (part or 0) + 1
 
 
