@@ -25,7 +25,7 @@ from coopnets.errors import CoopNetsError, DivergenceError
 
 SCALES, ORIENTATIONS = 4, 4
 ITERATIONS = 100
-"""As in plenoptic's documentation; the loss falls as one over their number."""
+"""As in plenoptic's documentation."""
 ARITHMETIC = torch.float32
 """Likewise."""
 CHUNK = 20

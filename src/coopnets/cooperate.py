@@ -192,7 +192,7 @@ class Cooperation:
         ascends, and f would steepen without end (docs/stability.md). At data and revisions it is
         R1 and R2 of Mescheder, Geiger, Nowozin (ICML 2018, arXiv 1801.04406), who lower it always;
         on the line between them, that of Thanh-Tung, Tran, Venkatesh (ICLR 2019, arXiv
-        1902.03984), which also keeps f from learning few examples by heart.
+        1902.03984), which holds f back where examples are few.
         """
         ends = self.config.slope_on == "ends"
         points = torch.cat([x, x_tilde]) if ends else between(x, x_tilde, draws)

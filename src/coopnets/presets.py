@@ -111,8 +111,8 @@ object_128 = replace(
     slope_on="line",
     slope_weight=2.0,
 )
-"""Of half the chains, so that iterations are as many. Without the slope f learns 50 images by
-heart and runs away (docs/stability.md)."""
+"""Of half the chains, so that iterations are as many. Without the slope on lines f ran
+away, or far ahead, on 50 images (docs/stability.md)."""
 
 texture = replace(
     scene,
