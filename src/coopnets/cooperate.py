@@ -52,8 +52,8 @@ class Cooperation:
     advice = (
         "lower --langevin.delta or --descriptor-optimizer.lr (where there is an encoder, "
         "--encoder-optimizer.lr), or try --lead 0.003 (with few examples --lead 0.0003 "
-        "--slope-on line --slope-weight 2), --energy-l2, --data-noise or "
-        "--descriptor.spectral-norm"
+        "--slope-on line --slope-weight 2; where the preset has that, --slope-weight 4), "
+        "--energy-l2, --data-noise or --descriptor.spectral-norm"
     )
 
     def __init__(self, config: Config, processes: Processes) -> None:
