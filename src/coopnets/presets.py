@@ -93,8 +93,8 @@ scene = replace(
     slope_on="line",
     slope_weight=2.0,
 )
-"""Steps of differing size: with equal ones f curved beyond what they bear. The slope on lines holds
-f on few examples, where it ran far ahead (docs/stability.md)."""
+"""Steps of differing size: with equal ones f curved beyond what they bear. The slope on lines
+holds f on few examples, where it ran far ahead (docs/stability.md)."""
 
 face = replace(scene, preset="face")
 

@@ -94,7 +94,8 @@ def train_command(arguments: Sequence[str]) -> Callable[..., int]:
                 preset's usual time, unless --steps is given.
             steps: iterations in all.
             split: part of the data to train on.
-            limit: use only so many images, spread over the set (of a stream from the hub the first).
+            limit: use only so many images, spread over the set (of a stream from the hub, the
+                first).
             data_dir: where named data sets are downloaded to.
             strict: refuse unreadable images instead of skipping them.
             fresh: delete the run that is there and start over.

@@ -161,8 +161,8 @@ CURVES = (
         "Large at first, then small where revisions reach the data. Near 1 where they cannot, as "
         "with a very regular texture.",
         "Near 1 with poor pictures: give the generator more `--teaching` or channels, or more "
-        "time; with few examples try `--lead 0.0003 --slope-on line --slope-weight 2`, and where the "
-        "preset has that already a larger weight.",
+        "time; with few examples try `--lead 0.0003 --slope-on line --slope-weight 2`, and where "
+        "the preset has that already a larger weight.",
     ),
     replace(
         SPEED,
