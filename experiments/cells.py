@@ -42,6 +42,7 @@ def once(file: Path, settings: Result, work: Callable[[], Result]) -> Result:
         pass
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CoopNetsError(f"cannot read {file} ({error}): remove it") from error
+    file.unlink(missing_ok=True)  # it does not vouch for the pictures that are made now
     result = work()
     write(file, json.dumps({"settings": settings, "result": result}, indent=1))
     return result
@@ -72,9 +73,7 @@ def caught_up(table: Path, rows: Sequence[Result]) -> bool:
 
 def save_picture(pixels: Tensor, file: Path) -> None:
     """Write uint8 (C, H, W) as PNG, whole or not at all."""
-    unfinished = file.with_name(f"unfinished-{file.name}")
-    save_grid(pixels, unfinished)
-    unfinished.replace(file)
+    save_grid(pixels, file)
 
 
 def load_picture(file: Path) -> Tensor:

@@ -61,6 +61,16 @@ def circumstances(device: Any) -> dict[str, Any]:
     }
 
 
+def refuse(more: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse options of `coopnets` that the experiment gives itself.
+
+    Raises:
+        CoopNetsError: one of ``own`` is among ``more``.
+    """
+    if taken := [word for word in more if word.partition("=")[0] in own]:
+        raise CoopNetsError(f"{taken[0]}: the experiment sets that itself")
+
+
 def show(table: Path) -> None:
     """Print a finished table, and where it is."""
     print(table.read_text())

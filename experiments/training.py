@@ -89,15 +89,20 @@ def trained(data: Path | str, run: Path, minutes: float, options: Sequence[str])
         raise
     if (words := _said(run)) and words[-1].startswith("interrupted at"):
         raise KeyboardInterrupt
+    lines = RunFolder(run).metrics()
+    last = lines[-1] if lines else {}
+    if last.get("event") == "gave up":  # earlier, and nothing was learnt since
+        raise DivergenceError(f"gave up at iteration {last['iteration']}: {last['what']}")
     return CoopNets.from_pretrained(run, "auto")
 
 
 def last_good(run: Path) -> CoopNets | None:
-    """What a training that ran away had learnt before, if it was saved."""
+    """What a training that ran away had learnt before, if anything."""
     try:
-        return CoopNets.from_pretrained(run, "auto")
+        model = CoopNets.from_pretrained(run, "auto")
     except RunError:
         return None
+    return model if model.about["iteration"] else None  # the first checkpoint is the start
 
 
 def _said(run: Path) -> list[str]:

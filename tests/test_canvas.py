@@ -1,5 +1,6 @@
 """Textures of any size, and tiles, from a trained pair."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +65,7 @@ def test_batches_do_not_matter(pair: CoopNets) -> None:
     )
 
 
-def test_the_frame_cut_off_hides_the_border(pair: CoopNets) -> None:
-    """Noise aside, the revision of what is left is that of the middle of a larger picture."""
+def test_the_frame_cut_off_is_as_wide_as_what_an_output_looks_at(pair: CoopNets) -> None:
     planned = plan(pair.config, pair.generator, 20, 30)
     assert min(planned.drawn[0] - 20, planned.drawn[1] - 30) >= 2 * reach(pair.config)
     x = torch.randn(1, 3, *planned.drawn)
@@ -121,6 +121,31 @@ def test_memory_bounds_the_batch_and_refuses_what_cannot_fit(
     assert "GB" in str(refused.value)
 
 
+def test_what_is_proposed_instead_fits_whatever_its_shape(
+    pair: CoopNets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A narrow strip is mostly frame, which does not shrink with it."""
+    planned = plan(pair.config, pair.generator, 16, 100_000)
+    free = bytes_each(pair.config, planned) // 10
+    monkeypatch.setattr(canvas_module, "free_bytes", lambda device: free)
+    with pytest.raises(CoopNetsError) as refused:
+        batch_that_fits(pair.config, planned, 1, pair.device)
+    found = re.search(r"free: (\d+)x(\d+) would fit", str(refused.value))
+    assert found
+    proposed = plan(pair.config, pair.generator, *map(int, found.groups()))
+    assert 0.5 * free < bytes_each(pair.config, proposed) <= free
+
+
+def test_proposals_alone_need_less_memory(pair: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(pair.config, pair.generator, 512, 512)
+    needed = bytes_each(pair.config, planned, revised=False)
+    assert needed < bytes_each(pair.config, planned)
+    monkeypatch.setattr(canvas_module, "free_bytes", lambda device: needed)
+    assert batch_that_fits(pair.config, planned, 9, pair.device, revised=False) == 1
+    with pytest.raises(CoopNetsError, match="would fit"):
+        batch_that_fits(pair.config, planned, 9, pair.device)
+
+
 def test_a_tile_that_would_fit_is_one(pair: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(pair.config, pair.generator, 520, 520, tile=True)
     each = bytes_each(pair.config, planned)
@@ -139,6 +164,14 @@ def test_no_more_memory_than_the_container_may_take(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max")
     assert canvas_module.free_bytes(cpu, tmp_path) > 1e6
     assert canvas_module.free_bytes(cpu, tmp_path / "nothing") > 1e6
+    old = tmp_path / "memory"
+    old.mkdir()
+    for name, text in {"limit_in_bytes": "8000", "usage_in_bytes": "5000",
+                       "stat": "inactive_file 1\ntotal_inactive_file 700"}.items():  # fmt: skip
+        (old / f"memory.{name}").write_text(text)
+    assert canvas_module.free_bytes(cpu, tmp_path) == 3700
+    (old / "memory.limit_in_bytes").write_text(str(2**63 - 4096))  # no bound
+    assert canvas_module.free_bytes(cpu, tmp_path) > 1e6
 
 
 def test_a_picture_is_no_smaller_than_what_the_descriptor_sees(

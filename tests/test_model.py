@@ -123,6 +123,13 @@ def test_noise_is_common_along_a_path(export: Path) -> None:
     assert not torch.allclose(paths[0], paths[1]) and paths.any()
 
 
+def test_long_paths_are_drawn_in_parts(model: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = model.interpolate(pairs=2, points=7, langevin_steps=3)
+    monkeypatch.setattr(model_module, "TOGETHER", 3)
+    parts = model.interpolate(pairs=2, points=7, langevin_steps=3)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-5)
+
+
 def test_push_uploads_weights_and_card(model: CoopNets, monkeypatch: pytest.MonkeyPatch,
                                        tmp_path: Path) -> None:  # fmt: skip
     done: dict[str, Any] = {}

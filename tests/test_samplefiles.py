@@ -85,6 +85,29 @@ def test_interrupted_archive_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["grid.png", "pictures"])
+def test_a_picture_that_cannot_be_finished_leaves_what_was_there(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, half way."""
+    (tmp_path / "grid.png").write_text("an earlier one")
+    number = {"grid.png": 7, "pictures": 14}[name]
+
+    def full(image: Image.Image, file: Path) -> None:
+        if number == 7 or file.name.endswith("000009.png"):
+            file.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        usual(image, file)
+
+    usual = Image.Image.save
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(CoopNetsError, match="No space left"):
+        write_samples(in_batches(), number, tmp_path / name)
+    assert (tmp_path / "grid.png").read_text() == "an earlier one"
+    left = {p.name for p in tmp_path.rglob("*.png")} - {"grid.png"}
+    assert left == (set() if number == 7 else {f"{i:06d}.png" for i in range(9)})
+
+
 def test_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(CoopNetsError, match=r"samples\.txt"):
         write_samples(in_batches(), 7, tmp_path / "samples.txt")

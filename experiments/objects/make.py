@@ -28,7 +28,7 @@ from coopnets.model import CoopNets, find_device
 from coopnets.pictures import grid
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, caught_up, once, save_picture, weights_of, write
-from experiments.command import circumstances, new_parser, run, say, show, table_row
+from experiments.command import circumstances, new_parser, refuse, run, say, show, table_row
 from experiments.gallery import draw
 from experiments.objects.copies import nearest
 from experiments.training import last_good, trained, use_threads
@@ -36,6 +36,8 @@ from experiments.training import last_good, trained, use_threads
 PRESETS = {64: "face", 128: "object-128"}
 PLANE = "matlab-object"
 """The authors' setting, whose two latent numbers make a map."""
+OWN = ("--run", "--max-time", "--limit", "--fresh")
+"""Options of the trainings that are not for the user to change."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     use_threads(given.threads)
     if given.minutes <= 0 or given.samples < 0:
         raise CoopNetsError("--minutes must be above 0, --samples at least 0")
+    refuse(more, OWN)
     todo, rows = jobs(given.sizes, given.counts, given.plane), list[Result]()
     with RunFolder(given.out).locked():
         for job in todo:
@@ -115,7 +118,8 @@ def _row(job: Job, given: argparse.Namespace, more: Sequence[str]) -> Result:
         if (kept := last_good(given.out / job.name / "run")) is None:
             return row
         model = kept
-    row |= {"size": model.config.size, "flip": model.config.flip}
+    c = model.config  # where the command asked for another preset than the job's
+    row |= {"preset": c.preset, "size": c.size, "flip": c.flip}
     row |= draw(model, given.out / job.name, job.kinds, given.seed)
     return row | _measured(job, model, given)
 

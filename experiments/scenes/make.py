@@ -21,7 +21,7 @@ from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, caught_up, write
-from experiments.command import new_parser, run, show, table_row
+from experiments.command import new_parser, refuse, run, show, table_row
 from experiments.gallery import draw
 from experiments.scenes.curves import draw_curves
 from experiments.training import called, use_threads
@@ -45,23 +45,33 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     for name in ("train", "test"):
         if len(given.scenes) > 1 and "{}" not in getattr(given, name):
             raise CoopNetsError(f"--{name} needs {{}} in the place of the scene's name")
-    if own := [word for word in more if word.partition("=")[0] in OWN]:
-        raise CoopNetsError(f"{own[0]}: the experiment sets that itself")
+    refuse(more, OWN)
     if bad := [c for c in given.counts if c != ALL and (not c.isdigit() or not int(c))]:
         raise CoopNetsError(f"--counts {bad[0]}: give numbers, or {ALL}")
     rows: list[Result] = []
     with RunFolder(given.out).locked():
         for scene in given.scenes:
             for count in given.counts:
+                if count == ALL and any(r["scene"] == scene and _exhausted(r) for r in rows):
+                    continue  # it would be that row again
                 rows.append(_row(scene, count, given, more))
-                last = len(rows) == len(given.scenes) * len(given.counts)
-                if last or caught_up(given.out / "table.json", rows):
-                    write(given.out / "table.md", markdown(rows, command))
-                    content = {"command": command, "rows": rows, "nearer": nearer(rows)}
-                    write(given.out / "table.json", json.dumps(content, indent=1))
-                    draw_curves(rows, given.out / "table.svg")
+                if caught_up(given.out / "table.json", rows):
+                    _write(rows, given.out, command)
+        _write(rows, given.out, command)
     show(given.out / "table.md")
     return 0
+
+
+def _write(rows: Sequence[Result], out: Path, command: str) -> None:
+    write(out / "table.md", markdown(rows, command))
+    content = {"command": command, "rows": rows, "nearer": nearer(rows)}
+    write(out / "table.json", json.dumps(content, indent=1))
+    draw_curves(rows, out / "table.svg")
+
+
+def _exhausted(row: Result) -> bool:
+    """Whether so many images were asked for that it took all there are."""
+    return bool(row["count"] != ALL and row["images"] < int(row["count"]))
 
 
 def _row(scene: str, count: str, given: argparse.Namespace, more: Sequence[str]) -> Result:
@@ -101,11 +111,18 @@ def told(outcome: dict[str, Any]) -> Result:
 
 
 def nearer(rows: Sequence[Result]) -> dict[str, int]:
-    """In how many rows the descriptor's samples, and the generator's, are nearer than DCGAN's."""
-    scored = [{m: _score(row, m, "frechet") for m in METHODS} for row in rows]
-    there = [s for s in scored if all(v is not None for v in s.values())]
-    counted = {m: sum(s[m] < s["DCGAN"] for s in there) for m in METHODS[:2]}  # type: ignore[operator]
+    """In how many rows the descriptor's samples, and the generator's, are nearer than DCGAN's.
+
+    Rows in which DCGAN has no score are left out; one in which ours has none is lost.
+    """
+    there = [row for row in rows if _score(row, "DCGAN", "frechet") is not None]
+    counted = {m: sum(_nearer(row, m) for row in there) for m in METHODS[:2]}
     return {**counted, "of": len(there)}
+
+
+def _nearer(row: Result, method: str) -> bool:
+    ours, theirs = (_score(row, m, "frechet") for m in (method, "DCGAN"))
+    return ours is not None and theirs is not None and ours < theirs
 
 
 def markdown(rows: Sequence[Result], command: str) -> str:

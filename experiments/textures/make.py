@@ -23,13 +23,16 @@ from coopnets.evaluate import open_extractor
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, caught_up, write
-from experiments.command import circumstances, new_parser, run, say, show
+from experiments.command import circumstances, new_parser, refuse, run, say, show
 from experiments.textures.figures import draw_all, draw_synthesised, draw_texture
 from experiments.textures.layout import markdown, wins
 from experiments.textures.portilla import ITERATIONS
 from experiments.textures.sources import find
 from experiments.textures.work import Plan, carry_out
 from experiments.training import use_threads
+
+OWN = ("--run", "--max-time", "--image-channels", "--limit", "--fresh")
+"""Options of the trainings that are not for the user to change."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +46,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     if given.minutes <= 0 or given.windows < 10 or given.ps_iterations < 0:
         raise CoopNetsError("--minutes must be above 0, --windows at least 10, "
                             "--ps-iterations at least 0")  # fmt: skip
+    refuse(more, OWN)
     textures = find(given.textures, given.skimage, given.side, given.may_show)
     device = find_device("auto")
     plan = Plan(

@@ -35,7 +35,8 @@ class Measures:
         """All that the figures depend on, beside the pictures."""
         return {
             "windows": self.windows, "sides": list(SIDES), "seed": self.seed,
-            "patch": PATCH, "patches": PATCHES, "features": self.extractor.name,
+            "patch": PATCH, "patches": PATCHES, "less": "means of channels",
+            "features": self.extractor.name,
             "weights": self.extractor.identity, "resize": self.extractor.resize,
         }  # fmt: skip
 

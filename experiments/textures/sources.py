@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from coopnets.data.decode import reason, whole
+from coopnets.data.files import EXTENSIONS
 from coopnets.errors import CoopNetsError
 from experiments.textures.measures import SIDES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SKIMAGE = ("brick", "grass", "gravel")
 PREFIX = "skimage_"
 MULTIPLE = 32
@@ -60,8 +60,10 @@ def find(
     for place in places:
         if not place.exists():
             raise CoopNetsError(f"--textures {place} does not exist")
-        inside = sorted(place.iterdir()) if place.is_dir() else [place]
-        files += [f for f in inside if f.suffix.lower() in SUFFIXES]
+        if place.is_dir():
+            files += [f for f in sorted(place.iterdir()) if f.suffix.lower() in EXTENSIONS]
+        else:
+            files.append(place)
     found = [
         Texture(file.stem, middle(read(file), side, file.name),
                 any(fnmatch.fnmatch(file.stem, pattern) for pattern in may_show))
@@ -82,14 +84,12 @@ def read(file: Path) -> Tensor:
     """A picture as uint8 (C, H, W), grey with one channel.
 
     Raises:
-        CoopNetsError: it is broken, or of a single colour.
+        CoopNetsError: it is broken, or an animation.
     """
     try:
         colour = torch.from_numpy(whole(file.read_bytes(), 3))
     except Exception as error:  # whatever Pillow raises for a broken picture
         raise CoopNetsError(f"{file} cannot be used: {reason(error)}") from error
-    if bool((colour == colour[:, :1, :1]).all()):
-        raise CoopNetsError(f"{file} is of a single colour: there is nothing to learn from it")
     return colour[:1] if bool((colour == colour[:1]).all()) else colour
 
 
@@ -112,10 +112,13 @@ def middle(pixels: Tensor, side: int, name: str) -> Tensor:
     """The middle square, (C, side, side).
 
     Raises:
-        CoopNetsError: the picture is smaller.
+        CoopNetsError: the picture is smaller, or its middle of a single colour.
     """
     height, width = pixels.shape[1:]
     if min(height, width) < side:
         raise CoopNetsError(f"{name} has {width}x{height} pixels, fewer than --side {side}")
     top, left = (height - side) // 2, (width - side) // 2
-    return pixels[:, top : top + side, left : left + side].contiguous()
+    square = pixels[:, top : top + side, left : left + side].contiguous()
+    if bool((square == square[:, :1, :1]).all()):
+        raise CoopNetsError(f"{name} is of a single colour: there is nothing to learn from it")
+    return square

@@ -1,8 +1,9 @@
 """Pictures of any size, and tiles, from networks that are convolutional throughout.
 
-A picture is drawn a little larger than asked for, and its frame cut off, so that neither network's
-border shows. A tile is drawn on a torus: latent map, convolutions and chain all wrap around, so
-that opposite edges meet.
+A picture is drawn a little larger than asked for, and its frame cut off: the generator's border
+does not show at all, the descriptor's, which each step of a chain carries further inside, hardly.
+A tile is drawn on a torus: latent map, convolutions and chain all wrap around, so that opposite
+edges meet.
 """
 
 import math
@@ -101,28 +102,38 @@ def reach(config: Config) -> int:
     return receptive_field(config.descriptor) // 2
 
 
-def bytes_each(config: Config, canvas: Canvas) -> int:
-    """Memory that one picture needs while it is drawn, about."""
+def bytes_each(config: Config, canvas: Canvas, revised: bool = True) -> int:
+    """Memory that one picture needs while it is drawn, about; less if it is not revised."""
     per_pixel, stride = STATES * config.image_channels, 1
     floats = float(per_pixel)
-    for channels, step in zip(config.descriptor.channels, config.descriptor.strides, strict=True):
-        stride *= step
-        floats += COPIES * channels / stride**2
+    if revised:
+        f = config.descriptor
+        for channels, step in zip(f.channels, f.strides, strict=True):
+            stride *= step
+            floats += COPIES * channels / stride**2
+    else:  # the generator's last hidden map, and what comes of it
+        floats += COPIES * config.generator.channels[-1]
     return int(FLOAT_BYTES * floats * canvas.drawn[0] * canvas.drawn[1])
 
 
-def batch_that_fits(config: Config, canvas: Canvas, wanted: int, device: torch.device) -> int:
+def batch_that_fits(
+    config: Config, canvas: Canvas, wanted: int, device: torch.device, revised: bool = True
+) -> int:
     """How many pictures are drawn at a time, at most ``wanted``.
+
+    Args:
+        config: settings of the training.
+        canvas: what is drawn.
+        wanted: at most.
+        device: whose memory must do.
+        revised: whether the descriptor will revise them.
 
     Raises:
         CoopNetsError: not even one fits into memory.
     """
-    free, each = free_bytes(device), bytes_each(config, canvas)
+    free, each = free_bytes(device), bytes_each(config, canvas, revised)
     if each > free:
-        scale = math.sqrt(free / each)
-        fits = "x".join(
-            str(_fitting(v, scale, canvas.unit)) for v in (canvas.height, canvas.width)
-        )
+        fits = "x".join(map(str, _fitting(canvas, each, free)))
         raise CoopNetsError(
             f"a picture of {canvas.height}x{canvas.width} needs about {each / 1e9:.1f} GB, and "
             f"{free / 1e9:.1f} GB are free: {fits} would fit"
@@ -140,18 +151,28 @@ def free_bytes(device: torch.device, folder: Path = CGROUP) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    free = int(psutil.virtual_memory().available)
+    free, names = int(psutil.virtual_memory().available), ("max", "current", "inactive_file")
+    if (old := folder / "memory" / "memory.limit_in_bytes").exists():  # version 1
+        folder, names = old.parent, ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
     try:
-        allowed, taken = (int((folder / f"memory.{n}").read_text()) for n in ("max", "current"))
+        allowed, taken = (int((folder / f"memory.{name}").read_text()) for name in names[:2])
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return min(free, allowed - taken + int(stat["inactive_file"]))  # given back when asked for
+        return min(free, allowed - taken + int(stat[names[2]]))  # given back when asked for
     except (OSError, ValueError, KeyError):  # no control group, or "max"
         return free
 
 
-def _fitting(side: int, scale: float, unit: int) -> int:
-    """A side that leaves room to spare, in steps of ``unit``."""
-    return max(unit, int(0.95 * scale * side) // unit * unit)
+def _fitting(canvas: Canvas, each: int, free: int) -> tuple[int, int]:
+    """Sides that leave room to spare, in the same proportion as far as they can be."""
+    pixel = each / math.prod(canvas.drawn)
+    frame = canvas.drawn[0] - canvas.height, canvas.drawn[1] - canvas.width
+    scale = math.sqrt(free / each)
+    while True:
+        h, w = (max(canvas.unit, int(0.95 * scale * side) // canvas.unit * canvas.unit)
+                for side in (canvas.height, canvas.width))  # fmt: skip
+        if pixel * (h + frame[0]) * (w + frame[1]) <= free or h == w == canvas.unit:
+            return h, w
+        scale *= 0.9
 
 
 def _near(height: int, width: int, unit: int) -> list[tuple[int, int]]:

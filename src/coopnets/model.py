@@ -37,6 +37,9 @@ from coopnets.sample import each_its_own, latents, propose, refine, samples
 from coopnets.stage import stage
 from coopnets.version import __version__
 
+TOGETHER = 100
+"""Images of a path that are drawn at a time."""
+
 if TYPE_CHECKING:  # loaded when something is completed
     from coopnets.complete.infill import By, Completer
     from coopnets.complete.latent import Search
@@ -238,9 +241,12 @@ class CoopNets:
                 paths = torch.stack([sphere(corners, points) for corners in z])
         shown = []
         for path, stream in zip(paths.flatten(1, -2), streams, strict=True):
-            x = propose(self.generator, path.view(-1, *shape), self.precision)
-            noise = _common(stream, self.device)
-            shown.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
+            start, parts = stream.get_state(), []
+            for z in path.view(-1, *shape).split(TOGETHER):
+                stream.set_state(start)  # the same noise all along
+                x, noise = propose(self.generator, z, self.precision), _common(stream, self.device)
+                parts.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
+            shown.append(torch.cat(parts))
         images = torch.stack(shown)
         return images.view(*paths.shape[:-1], *images.shape[2:])
 

@@ -1,5 +1,6 @@
 """Grids of images as files. One fixed map from [-1, 1] to pixels, never a stretch per image."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -11,15 +12,16 @@ from coopnets.errors import CoopNetsError
 
 
 def grid(x: Tensor, columns: int, padding: int = 2, blank: int = 255) -> Tensor:
-    """Lay images (N, C, H, W) in [-1, 1] row by row into one uint8 picture (C', H', W').
+    """Lay images (N, C, H, W) row by row into one uint8 picture (C', H', W').
 
-    A single image comes without a frame.
+    They are in [-1, 1], or uint8. A single image comes without a frame.
     """
+    pixels = x if x.dtype == torch.uint8 else to_pixels(x)
     if len(x) == 1:
-        return to_pixels(x[0])
+        return pixels[0]
     from torchvision.utils import make_grid  # takes seconds to import: not for --help
 
-    picture: Tensor = make_grid(to_pixels(x), columns, padding, pad_value=blank)
+    picture: Tensor = make_grid(pixels, columns, padding, pad_value=blank)
     return picture
 
 
@@ -52,13 +54,18 @@ def to_image(pixels: Tensor) -> Image.Image:
 
 
 def save_grid(picture: Tensor, file: Path) -> None:
-    """Write a uint8 picture (C, H, W) as PNG (or what the suffix says).
+    """Write a uint8 picture (C, H, W) as PNG (or what the suffix says), whole or not at all.
 
     Raises:
-        CoopNetsError: the file cannot be written.
+        CoopNetsError: the file cannot be written; one that was there is left as it was.
     """
+    fresh = file.with_name(f"unfinished-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        to_image(picture).save(file)
+        to_image(picture).save(fresh)
+        fresh.replace(file)
     except (OSError, ValueError) as error:
         raise CoopNetsError(f"cannot write {file}: {error}") from error
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)

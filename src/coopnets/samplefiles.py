@@ -11,7 +11,7 @@ from torch import Tensor
 
 from coopnets.data.pixels import to_pixels
 from coopnets.errors import CoopNetsError
-from coopnets.pictures import grid, save_grid, to_image
+from coopnets.pictures import grid, save_grid
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 GRID_LIMIT = 10_000
@@ -42,7 +42,8 @@ def write_samples(batches: Iterable[Tensor], number: int, out: Path, first: int 
         if suffix == ".npz":
             write_array(batches, number, out, "images")
         elif suffix:
-            save_grid(grid(torch.cat(list(batches)), math.ceil(number**0.5)), out)
+            pixels = torch.cat([to_pixels(batch.cpu()) for batch in batches])
+            save_grid(grid(pixels, math.ceil(number**0.5)), out)
         else:
             _write_folder(batches, number, out, first)
     except OSError as error:
@@ -56,7 +57,7 @@ def _write_folder(batches: Iterable[Tensor], number: int, out: Path, first: int)
         raise CoopNetsError(f"{taken} is there already: choose another folder, or another --first")
     images = (image for batch in batches for image in to_pixels(batch.cpu()))
     for file, image in zip(files, images, strict=True):
-        to_image(image).save(file)
+        save_grid(image, file)
 
 
 def write_array(

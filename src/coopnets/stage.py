@@ -45,7 +45,7 @@ def stage(
         if size is None and not tile:
             return None, batch_size
         canvas = plan(config, cast(Generator, g), *(size or (config.size, config.size)), tile)
-        return canvas, batch_that_fits(config, canvas, batch_size, device)
+        return canvas, batch_that_fits(config, canvas, batch_size, device, f is not None)
     if tile:
         raise CoopNetsError("clips cannot be tiled: a clip that repeats is a --loop")
     if g is None:

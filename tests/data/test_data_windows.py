@@ -81,6 +81,14 @@ def test_a_picture_that_is_no_use(tmp_path: Path, make: object, name: str, words
         open_windows(tmp_path / name, window=8, channels=3, say=quiet)
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_fewer_than_one_picture(tmp_path: Path, limit: int) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, 9, 9)
+    with pytest.raises(DataError, match=f"limit is {limit}; it must be at least 1"):
+        open_windows(tmp_path, window=8, channels=3, limit=limit, say=quiet)
+
+
 def test_one_of_several_is_skipped_and_named_or_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.png", 9, 9)
     small(tmp_path / "b.png")

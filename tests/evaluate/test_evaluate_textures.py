@@ -66,11 +66,20 @@ def test_correlation_by_hand() -> None:
     picture, patch = rng.normal(size=(2, 9, 8)), rng.normal(size=(2, 4, 3))
     found = correlations(patch, picture)
     assert found.shape == (6, 6)
-    place = picture[:, 2:6, 5:8]
-    expected = np.corrcoef(place.ravel(), patch.ravel())[0, 1]
+    place, part = (x - x.mean((1, 2), keepdims=True) for x in (picture[:, 2:6, 5:8], patch))
+    expected = (place * part).sum() / np.sqrt((place**2).sum() * (part**2).sum())
     assert found[2, 5] == pytest.approx(expected, abs=1e-9)
     flat = np.ones((2, 9, 8))
+    flat[1] = 7
     assert np.all(correlations(patch, flat) == 0)
+
+
+def test_two_pictures_of_one_hue_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    hue = np.array([200.0, 120, 60])[:, None, None]
+    picture, patch = hue + rng.normal(0, 20, (3, 64, 64)), hue + rng.normal(0, 20, (3, 24, 24))
+    assert float(correlations(patch, picture).max()) < 0.3
+    assert float(correlations(picture[:, 9:33, 5:29] / 2 + 40, picture).max()) > 0.999
 
 
 def test_phase_noise_keeps_spectrum_and_colours_and_nothing_else() -> None:

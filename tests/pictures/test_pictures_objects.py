@@ -71,7 +71,7 @@ def test_a_training_that_ran_away_has_a_row(
     assert make.main([*argv, "--plane", "0"]) == 0
     text = (tmp_path / "out" / "table.md").read_text()
     assert "| 64-30 | face | 30 | – | – |" in text and "- 64-30: it ran away" in text
-    assert "| 64-12 | face | 12 | 4 |" in text
+    assert "| 64-12 | digits | 12 | 4 |" in text  # which was asked for
 
 
 def test_copies_are_found_even_mirrored(

@@ -67,7 +67,7 @@ def values_of(row: dict[str, Any], method: str) -> float:
     return float(row["rows"][method]["scores"][row["names"]["frechet"]])
 
 
-def rows_of(*triples: tuple[float | None, float, float]) -> list[dict[str, Any]]:
+def rows_of(*triples: tuple[float | None, float, float | None]) -> list[dict[str, Any]]:
     return [
         {"names": {"frechet": "FD"}, "rows": {
             m: {"scores": None if v is None else {"FD": v}, "state": "diverged"}
@@ -76,9 +76,31 @@ def rows_of(*triples: tuple[float | None, float, float]) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
-def test_who_is_nearer_counts_rows_where_all_have_scores() -> None:
-    found = make.nearer(rows_of((1, 5, 3), (3, 2, 3), (4, 4, 3), (None, 1, 2)))
-    assert found == {"CoopNets descriptor": 1, "CoopNets generator": 1, "of": 3}
+def test_a_row_without_a_score_of_ours_is_lost_and_one_without_theirs_does_not_count() -> None:
+    found = make.nearer(rows_of((1, 5, 3), (3, 2, 3), (4, 4, 3), (None, 1, 2), (1, 1, None)))
+    assert found == {"CoopNets descriptor": 1, "CoopNets generator": 2, "of": 4}
+
+
+def test_all_images_are_learnt_from_once(
+    argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where so many were asked for that these were all."""
+    asked = []
+
+    def row(scene: str, count: str, *_: object) -> dict[str, Any]:
+        asked.append((scene, count))
+        images = 40 if count == "all" else min(int(count), 40)
+        return {"scene": scene, "count": count, "images": images, **rows_of((1, 2, 3))[0]}
+
+    monkeypatch.setattr(make, "_row", row)
+    monkeypatch.setattr(make, "_write", lambda *_: None)
+    monkeypatch.setattr(make, "show", lambda _: None)
+    counts = argv.index("--counts") + 1
+    assert make.main([*argv[:counts], "16", "40", "all", *argv[counts + 2 :]]) == 0
+    assert asked == [(s, c) for s in ("hills", "coast") for c in ("16", "40", "all")]
+    asked.clear()
+    assert make.main([*argv[:counts], "16", "50", "all", *argv[counts + 2 :]]) == 0
+    assert asked == [(s, c) for s in ("hills", "coast") for c in ("16", "50")]
 
 
 @pytest.mark.parametrize(

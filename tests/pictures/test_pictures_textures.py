@@ -290,6 +290,21 @@ def test_impossible_experiments(
     assert error[-1].startswith("textures: ") and says in error[-1]
 
 
+def test_a_picture_that_is_named_is_not_passed_over(
+    argv: list[str], tmp_path: Path, textures: Path, capsys: Err
+) -> None:
+    """And of a picture that has colours only near its border, the middle counts."""
+    frames = [Image.new("L", (300, 300), level) for level in (9, 99)]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    assert make.main([*argv, "--textures", str(textures), str(tmp_path / "moves.gif")]) == 1
+    assert "moves.gif cannot be used: animation of 2 frames" in capsys.readouterr().err
+    bordered = np.zeros((300, 300), np.uint8)
+    bordered[:9] = 200
+    Image.fromarray(bordered).save(tmp_path / "bordered.png")
+    assert make.main([*argv, "--textures", str(tmp_path / "bordered.png")]) == 1
+    assert "bordered.png is of a single colour" in capsys.readouterr().err
+
+
 def test_broken_pictures_and_names_given_twice(
     argv: list[str], tmp_path: Path, textures: Path, capsys: Err
 ) -> None:

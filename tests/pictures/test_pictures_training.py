@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from coopnets import checkpoint
+from coopnets.cli import main
+from coopnets.cooperate import Cooperation
 from coopnets.errors import CoopNetsError, DivergenceError
+from coopnets.runfolder import RunFolder
 from experiments import training
-from experiments.cells import caught_up
+from experiments.cells import caught_up, once
 from experiments.training import last_good, spoken, trained
+from small import FLAGS
 
 
 def test_records_leave_out_where_things_lie() -> None:
@@ -41,6 +46,70 @@ def test_only_this_call_s_last_words_tell_of_divergence(
         trained("data", tmp_path, 1.0, [])
     assert not isinstance(refused.value, DivergenceError)
     assert last_good(tmp_path) is None
+
+
+def test_a_training_that_gave_up_has_not_succeeded_because_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "coopnets", lambda argv: 0)
+    monkeypatch.setattr(training.CoopNets, "from_pretrained", lambda *_: "model")
+    file = tmp_path / "metrics.jsonl"
+    event = {"iteration": 7, "event": "gave up", "what": "not finite"}
+    file.write_text(json.dumps(event) + "\n")
+    with pytest.raises(DivergenceError, match="gave up at iteration 7: not finite"):
+        trained("data", tmp_path, 1.0, [])
+    with file.open("a") as stream:  # it was taken up again, and went on
+        stream.write(json.dumps({"iteration": 9}) + "\n")
+    assert trained("data", tmp_path, 1.0, []) == "model"
+
+
+def test_a_start_is_nothing_learnt(
+    array: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first checkpoint is written before the first iteration."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    argv = ["train", str(array), "--run", str(tmp_path / "run"), "--steps", "2", *FLAGS]
+    with monkeypatch.context() as patch:
+        patch.setattr(Cooperation, "iterate", stop)
+        main(argv)
+    assert checkpoint.whole(RunFolder(tmp_path / "run").checkpoints)
+    assert last_good(tmp_path / "run") is None
+    assert main(argv) == 0
+    assert last_good(tmp_path / "run") is not None
+
+
+@pytest.mark.parametrize("name", ["objects", "scenes", "textures"])
+def test_options_that_the_experiment_sets_are_refused(
+    name: str, tmp_path: Path, textures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = import_module(f"experiments.{name}.make")
+    asked = {"objects": ["--data", "x"], "scenes": ["--train", "{}", "--test", "{}"],
+             "textures": ["--textures", str(textures)]}[name]  # fmt: skip
+    for option in (["--max-time", "5m"], ["--limit=10"]):
+        assert make.main([*asked, "--out", str(tmp_path / "out"), *option]) == 1
+        said = f"{option[0].partition('=')[0]}: the experiment sets that itself"
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_does_not_vouch_for_pictures_of_other_settings(tmp_path: Path) -> None:
+    """They may have been half replaced when the command was stopped."""
+    file, made = tmp_path / "x.json", []
+
+    def work() -> dict[str, int]:
+        made.append(1)
+        return {"n": len(made)}
+
+    def stopped() -> dict[str, int]:
+        raise KeyboardInterrupt
+
+    assert once(file, {"seed": 0}, work) == once(file, {"seed": 0}, work) == {"n": 1}
+    with pytest.raises(KeyboardInterrupt):
+        once(file, {"seed": 1}, stopped)
+    assert once(file, {"seed": 0}, work) == {"n": 2}
 
 
 def test_a_repeated_command_leaves_the_table_until_it_has_as_much(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ revision changed its proposals (Xie, Lu, Gao, Zhu, Wu, TPAMI 2018).
     coopnets sample runs/photos -n 64 --out grid.png
 
 Shell completion: coopnets --tyro-print-completion bash (or zsh, tcsh)."""
+OUT_OF_MEMORY = (
+    "coopnets: out of memory: lower --batch-size or --chains where the command has them, or ask "
+    "for less"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"coopnets: {error}", file=sys.stderr)
         return 1
     except (MemoryError, torch.OutOfMemoryError):
-        print("coopnets: out of memory: lower --batch-size or --chains", file=sys.stderr)
+        print(OUT_OF_MEMORY, file=sys.stderr)
         return 1
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        print("coopnets: out of memory: lower --batch-size or --chains", file=sys.stderr)
+        print(OUT_OF_MEMORY, file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, head for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

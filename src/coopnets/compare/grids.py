@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from coopnets.compare.folder import ComparisonFolder
 from coopnets.compare.plan import ROWS, Plan
 from coopnets.data import ImageData, batch_indices
@@ -31,7 +29,7 @@ def draw_samples(model: CoopNets, folder: ComparisonFolder, plan: Plan) -> None:
     (pair,) = model.stream(COUNT, seed=plan.config.seed, batch_size=COUNT)
     for source, x in zip(STREAMED, pair, strict=True):
         if name := ROWS.get((model.config.method, source)):
-            _save(x.cpu(), grid_file(folder, name, model.about["iteration"]))
+            save_grid(grid(x.cpu(), COLUMNS), grid_file(folder, name, model.about["iteration"]))
 
 
 def draw_real(real: ImageData, folder: ComparisonFolder, plan: Plan) -> None:
@@ -42,11 +40,5 @@ def draw_real(real: ImageData, folder: ComparisonFolder, plan: Plan) -> None:
     """
     if not (file := folder.grids / REAL).exists():
         count = min(COUNT, len(real))
-        _save(real.batch(batch_indices(len(real), count, 0, plan.config.seed)), file)
-
-
-def _save(x: Tensor, file: Path) -> None:
-    """A picture that is there is whole: a kill leaves none or all of it."""
-    fresh = file.with_name(f"unfinished-{file.name}")
-    save_grid(grid(x, COLUMNS), fresh)
-    fresh.replace(file)
+        x = real.batch(batch_indices(len(real), count, 0, plan.config.seed))
+        save_grid(grid(x, COLUMNS), file)

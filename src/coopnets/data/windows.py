@@ -100,9 +100,12 @@ def open_windows(
         say: Told in one line what was opened and skipped.
 
     Raises:
-        DataError: If the source is unknown or empty, or none of its pictures can be used: one
-            that is broken, smaller than a window, an animation, or of a single colour.
+        DataError: If the source is unknown or empty, the limit is below 1, or none of its
+            pictures can be used: one that is broken, smaller than a window, an animation, or of
+            a single colour.
     """
+    if limit is not None and limit < 1:
+        raise DataError(f"limit is {limit}; it must be at least 1")
     window = window if isinstance(window, tuple) else (window, window)
     found = find_source(source, split, data_dir or cache_folder() / "downloads")
     pictures: list[np.ndarray] = []

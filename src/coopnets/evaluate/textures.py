@@ -109,8 +109,9 @@ def largest_correlation(
         seed: of the patches.
 
     Returns:
-        The largest normalised cross-correlation over patches and places, all channels together;
-        1 for a piece of the original, up to its brightness and contrast.
+        The largest normalised cross-correlation over patches and places, all channels together,
+        each less its own mean; 1 for a piece of the original, up to its hue, brightness and
+        contrast.
 
     Raises:
         CoopNetsError: a picture is smaller than a patch.
@@ -126,15 +127,16 @@ def correlations(patch: np.ndarray, picture: np.ndarray) -> np.ndarray:
     Returns:
         (H - h + 1, W - w + 1) in [-1, 1]; 0 where patch or place is of a single colour.
     """
-    patch = patch - patch.mean()
+    patch = patch - patch.mean((1, 2), keepdims=True)
     ones, number = np.ones(patch.shape[1:]), patch.size
-    total = fftconvolve(picture.sum(0), ones, mode="valid")
+    totals = [fftconvolve(plane, ones, mode="valid") for plane in picture]
     squares = fftconvolve(np.square(picture).sum(0), ones, mode="valid")
     product = sum(
         fftconvolve(plane, kernel[::-1, ::-1], mode="valid")
         for plane, kernel in zip(picture, patch, strict=True)
     )
-    spread = np.sqrt(np.maximum(squares - total**2 / number, 0) * np.square(patch).sum())
+    inside = squares - sum(np.square(total) for total in totals) / ones.size
+    spread = np.sqrt(np.maximum(inside, 0) * np.square(patch).sum())
     found: np.ndarray = np.where(spread > 1e-6 * number, product / np.maximum(spread, 1e-12), 0.0)
     return found
 
