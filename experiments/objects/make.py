@@ -34,8 +34,8 @@ from experiments.objects.copies import nearest
 from experiments.training import last_good, trained, use_threads
 
 PRESETS = {64: "face", 128: "object-128"}
-PLANE = "matlab-object"
-"""The authors' setting, whose two latent numbers make a map."""
+TWO = ("--generator.latent", "2")
+"""As in the authors' setting for objects: two latent numbers make a map."""
 OWN = ("--run", "--max-time", "--limit", "--fresh")
 """Options of the trainings that are not for the user to change."""
 
@@ -50,6 +50,7 @@ class Job:
         size: of its images.
         count: how many it learns from.
         kinds: of interpolation that are drawn.
+        options: further ones of ``coopnets train``.
     """
 
     name: str
@@ -57,9 +58,12 @@ class Job:
     size: int
     count: int
     kinds: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
-def jobs(sizes: Sequence[int], counts: Sequence[int], plane: int) -> list[Job]:
+def jobs(
+    sizes: Sequence[int], counts: Sequence[int], plane: int, plane_preset: str = PRESETS[64]
+) -> list[Job]:
     """What is trained: every size with every number of images, and the latent plane.
 
     Raises:
@@ -75,7 +79,8 @@ def jobs(sizes: Sequence[int], counts: Sequence[int], plane: int) -> list[Job]:
         for count in counts
     ]
     if plane:
-        found.append(Job(f"plane-{plane}", PLANE, 64, plane, ("plane", "linear", "sphere")))
+        kinds = ("plane", "linear", "sphere")
+        found.append(Job(f"plane-{plane}", plane_preset, 64, plane, kinds, TWO))
     return found
 
 
@@ -90,7 +95,8 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     if given.minutes <= 0 or given.samples < 0:
         raise CoopNetsError("--minutes must be above 0, --samples at least 0")
     refuse(more, OWN)
-    todo, rows = jobs(given.sizes, given.counts, given.plane), list[Result]()
+    todo = jobs(given.sizes, given.counts, given.plane, given.plane_preset)
+    rows: list[Result] = []
     with RunFolder(given.out).locked():
         for job in todo:
             say(f"{job.name}: training up to {given.minutes:g} minutes")
@@ -107,7 +113,8 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
 def _row(job: Job, given: argparse.Namespace, more: Sequence[str]) -> Result:
     """One training with its pictures and scores; ``failed`` is why it ended early, or None."""
     row: Result = {"name": job.name, "preset": job.preset, "images": job.count, "failed": None}
-    options = ["--preset", job.preset, "--limit", str(job.count), "--split", given.split, *more]
+    options = ["--preset", job.preset, "--limit", str(job.count), "--split", given.split,
+               *job.options, *more]  # fmt: skip
     if given.data_dir is not None:
         options += ["--data-dir", str(given.data_dir)]
     try:
@@ -211,7 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--sizes", nargs="*", type=int, default=[64, 128])
     add("--counts", nargs="*", type=int, default=[50, 200, 2000], help="training images")
     add("--plane", type=int, default=200,
-        help="training images of the authors' latent plane; 0 leaves it out")  # fmt: skip
+        help="training images of a map of two latent numbers; 0 leaves it out")  # fmt: skip
+    add("--plane-preset", default=PRESETS[64],
+        help="settings of its training; matlab-object is the authors'")  # fmt: skip
     add("--samples", type=int, default=1000,
         help="scored against all images of the set; 0 leaves it out")  # fmt: skip
     add("--features", default="efficientnet-lite0", help="network that distances are measured in")

@@ -102,7 +102,9 @@ def test_jobs() -> None:
     names = [(j.name, j.preset, j.count) for j in make.jobs([64, 128], [50, 200], 200)]
     assert names == [("64-50", "face", 50), ("64-200", "face", 200),
                      ("128-50", "object-128", 50), ("128-200", "object-128", 200),
-                     ("plane-200", "matlab-object", 200)]  # fmt: skip
+                     ("plane-200", "face", 200)]  # fmt: skip
+    (authors,) = make.jobs([], [], 200, "matlab-object")
+    assert authors.preset == "matlab-object" and authors.options == ("--generator.latent", "2")
     with pytest.raises(CoopNetsError, match="choose among 64, 128"):
         make.jobs([32], [50], 0)
 
