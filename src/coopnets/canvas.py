@@ -111,8 +111,8 @@ def bytes_each(config: Config, canvas: Canvas, revised: bool = True) -> int:
         for channels, step in zip(f.channels, f.strides, strict=True):
             stride *= step
             floats += COPIES * channels / stride**2
-    else:  # the generator's last hidden map, and what comes of it
-        floats += COPIES * config.generator.channels[-1]
+    else:  # the generator's last hidden map, of half the sides
+        floats += COPIES * config.generator.channels[-1] / 4
     return int(FLOAT_BYTES * floats * canvas.drawn[0] * canvas.drawn[1])
 
 
