@@ -297,7 +297,7 @@ def test_a_picture_that_is_named_is_not_passed_over(
     frames = [Image.new("L", (300, 300), level) for level in (9, 99)]
     frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
     assert make.main([*argv, "--textures", str(textures), str(tmp_path / "moves.gif")]) == 1
-    assert "moves.gif cannot be used: animation of 2 frames" in capsys.readouterr().err
+    assert "moves.gif cannot be used: an animation of 2 frames" in capsys.readouterr().err
     bordered = np.zeros((300, 300), np.uint8)
     bordered[:9] = 200
     Image.fromarray(bordered).save(tmp_path / "bordered.png")
