@@ -13,8 +13,8 @@ from typing import Any, Literal
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
 SlopeOn = Literal["ends", "line"]
-ClipDescriptorType = Literal["FC_S", "FRAME_2", "FRAME_3", "ST"]
-ClipGeneratorType = Literal["FC_S_128", "FC_S_64", "ST"]
+ClipDescriptorType = Literal["FC_S", "FRAME_2", "FRAME_3", "ST", "DEEP"]
+ClipGeneratorType = Literal["FC_S_128", "FC_S_64", "ST", "DEEP"]
 Method = Literal["coopnets", "dcgan", "wgan", "vae", "descriptor", "generator"]
 
 SAMPLED_BY: dict[str, tuple[str, ...]] = {

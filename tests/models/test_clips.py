@@ -18,8 +18,12 @@ from coopnets.models import (
 from coopnets.models.clips import WIDTHS, longest
 from coopnets.presets import preset
 
-DESCRIPTORS = {"FC_S": (6, 5), "FRAME_2": (6,), "FRAME_3": (6, 5), "ST": (6, 5, 4)}
-GENERATORS = {"FC_S_64": (8, 6), "FC_S_128": (8, 6, 5), "ST": (8, 7, 6, 5)}
+DESCRIPTORS = {
+    "FC_S": (6, 5), "FRAME_2": (6,), "FRAME_3": (6, 5), "ST": (6, 5, 4), "DEEP": (4, 5, 6, 7, 8),
+}  # fmt: skip
+GENERATORS = {
+    "FC_S_64": (8, 6), "FC_S_128": (8, 6, 5), "ST": (8, 7, 6, 5), "DEEP": (9, 8, 7, 6, 5),
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +114,7 @@ def test_a_loop_goes_on_as_it_began(kind: str, border: str) -> None:
     assert not torch.allclose(clip, turned, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["FC_S", "ST"])
+@pytest.mark.parametrize("kind", ["FC_S", "ST", "DEEP"])
 def test_a_looped_descriptor_does_not_know_where_a_clip_begins(kind: str) -> None:
     f = descriptor(kind)
     x = torch.rand(2, 3, 32, 16, 16) * 2 - 1
@@ -127,7 +131,7 @@ def test_st_grows_in_space() -> None:
     assert f(x).shape == (1,)
 
 
-@pytest.mark.parametrize("kind", ["FC_S", "ST"])
+@pytest.mark.parametrize("kind", ["FC_S", "ST", "DEEP"])
 def test_reach_is_how_far_an_output_looks(kind: str) -> None:
     f = descriptor(kind, 64)
     x = torch.rand(1, 3, 64, 16, 16, requires_grad=True)

@@ -21,6 +21,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "FC_S_64": ("dynamic-texture", {"clips": "FC_S_64", "channels": (8, 8)}),
     "valid": ("tf-dynamic-texture", {"channels": (8, 8, 8)}),
     "ST": ("dynamic-texture", ST),
+    "DEEP": ("dynamic-texture", {"clips": "DEEP", "channels": (8, 8, 8, 8, 8)}),
     "ST with zeros": ("tf-dynamic-texture", ST),
     "one cell": ("dynamic-texture", ST),
     "one cell with zeros": ("tf-dynamic-texture", ST),
@@ -33,6 +34,8 @@ def config(name: str) -> Config:
     c = PRESETS[preset]
     if not c.frames and c.generator.start == "map":
         c = replace(c, size=256)
+    if name == "DEEP":
+        c = replace(c, frames=128)
     if name.startswith("one"):
         c = replace(c, size=16)
     return replace(c, generator=replace(c.generator, init_std=None, **changes))
@@ -60,7 +63,7 @@ def evenly(net: nn.Module) -> None:
             p.fill_(1 / p[0].numel() if key.endswith("weight") else 0.0)
 
 
-@pytest.mark.parametrize("name", ["map", "cut map", "FC_S_128", "FC_S_64", "valid", "ST"])
+@pytest.mark.parametrize("name", ["map", "cut map", "FC_S_128", "FC_S_64", "valid", "ST", "DEEP"])
 def test_each_latent_number_sees_the_part_that_it_makes(name: str) -> None:
     """The middle latent number: the centre of what it changes is that of what changes it."""
     c = config(name)

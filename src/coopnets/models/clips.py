@@ -4,7 +4,8 @@ Types and kernels are those of the authors' code (jianwen-xie/STCoopNets by name
 dense in space and slides in time (its number is the side that the authors drew, any other will
 do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 ``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
-is ours, so that a pair can grow in both.
+is ours, so that a pair can grow in both. ``DEEP`` is ours: dense in space as ``FC_S``, with the depth
+that pictures of this size are learnt with.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +41,11 @@ DESCRIPTORS: dict[str, tuple[Layer, ...]] = {
     "FRAME_2": (Layer(3, 1, 7, 2), Layer(WHOLE, 1, WHOLE, 1)),
     "FRAME_3": (Layer(1, 1, 3, 2), Layer(3, 2, 3, 2), Layer(WHOLE, 1, WHOLE, 1)),
     "ST": (Layer(5, 2, 5, 2), Layer(3, 2, 3, 2), Layer(3, 1, 3, 2), Layer(1, 1, 1, 1)),
-}
+    "DEEP": (
+        Layer(1, 1, 3, 1), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2),
+        Layer(3, 1, 4, 2), Layer(3, 1, WHOLE, 1, padding=1),
+    ),
+}  # fmt: skip
 GENERATORS: dict[str, tuple[Layer, ...]] = {
     "FC_S_64": (
         Layer(5, 1, 1, 1, valid=True), Layer(5, 2, WHOLE, 1, valid=True), Layer(5, 2, 5, 2),
@@ -53,12 +58,22 @@ GENERATORS: dict[str, tuple[Layer, ...]] = {
         Layer(4, 1, 4, 1), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2), Layer(4, 2, 4, 2),
         Layer(4, 2, 4, 2),
     ),
+    "DEEP": (
+        Layer(5, 1, 1, 1, valid=True), Layer(5, 2, WHOLE, 1, valid=True), Layer(4, 2, 4, 2),
+        Layer(4, 2, 4, 2), Layer(3, 1, 4, 2), Layer(3, 1, 4, 2),
+    ),
 }  # fmt: skip
 Which = Literal["descriptor", "generator"]
 WIDTHS: dict[Which, dict[str, tuple[int, ...]]] = {
-    "descriptor": {"FC_S": (48, 30), "FRAME_2": (24,), "FRAME_3": (48, 30), "ST": (48, 64, 64)},
-    "generator": {"FC_S_64": (128, 64), "FC_S_128": (128, 64, 32), "ST": (256, 128, 64, 32)},
-}
+    "descriptor": {
+        "FC_S": (48, 30), "FRAME_2": (24,), "FRAME_3": (48, 30), "ST": (48, 64, 64),
+        "DEEP": (16, 32, 64, 128, 256),
+    },
+    "generator": {
+        "FC_S_64": (128, 64), "FC_S_128": (128, 64, 32), "ST": (256, 128, 64, 32),
+        "DEEP": (256, 256, 128, 64, 32),
+    },
+}  # fmt: skip
 """Channels of hidden layers to begin with, as many as the type has; any others will do."""
 
 
