@@ -4,8 +4,8 @@ Types and kernels are those of the authors' code (jianwen-xie/STCoopNets by name
 dense in space and slides in time (its number is the side that the authors drew, any other will
 do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 ``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
-is ours, so that a pair can grow in both. ``DEEP`` is ours: dense in space as ``FC_S``, with the depth
-that pictures of this size are learnt with.
+is ours, so that a pair can grow in both. ``DEEP`` is ours: dense in space as ``FC_S``, with the
+depth that pictures of this size are learnt with.
 """
 
 from collections.abc import Callable, Sequence
