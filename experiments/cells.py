@@ -17,7 +17,6 @@ from coopnets.complete.output import read_pixels
 from coopnets.errors import CoopNetsError
 from coopnets.evaluate.files import write_whole
 from coopnets.model import CoopNets
-from coopnets.pictures import save_grid
 
 Result = dict[str, Any]
 
@@ -71,13 +70,8 @@ def caught_up(table: Path, rows: Sequence[Result]) -> bool:
         return True
 
 
-def save_picture(pixels: Tensor, file: Path) -> None:
-    """Write uint8 (C, H, W) as PNG, whole or not at all."""
-    save_grid(pixels, file)
-
-
 def load_picture(file: Path) -> Tensor:
-    """A PNG of :func:`save_picture`, uint8 (C, H, W).
+    """A PNG of :func:`coopnets.pictures.save_grid`, uint8 (C, H, W).
 
     Raises:
         CoopNetsError: it cannot be read.

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from coopnets.model import CoopNets
-from coopnets.pictures import grid
+from coopnets.pictures import grid, save_grid
 from coopnets.sample import usual_steps
-from experiments.cells import Result, once, save_picture, weights_of
+from experiments.cells import Result, once, weights_of
 
 SHOWN = 64
 PAIRS, POINTS = 8, 8
@@ -30,7 +30,7 @@ def draw(model: CoopNets, folder: Path, kinds: tuple[str, ...], seed: int) -> Re
     def work() -> Result:
         x_hat, x_tilde = next(iter(model.stream(SHOWN, seed=seed, batch_size=SHOWN)))
         for name, x in (("generator", x_hat), ("descriptor", x_tilde)):
-            save_picture(grid(x.cpu(), 8), folder / f"samples-{name}.png")
+            save_grid(grid(x.cpu(), 8), folder / f"samples-{name}.png")
         for kind in kinds:
             for steps, ending in ((0, ""), (usual_steps(model.config.langevin), REVISED)):
                 images = model.interpolate(
@@ -38,7 +38,7 @@ def draw(model: CoopNets, folder: Path, kinds: tuple[str, ...], seed: int) -> Re
                     seed=seed, langevin_steps=steps,
                 )  # fmt: skip
                 laid = images.flatten(0, -4).cpu()
-                save_picture(grid(laid, POINTS), folder / f"{kind}{ending}.png")
+                save_grid(grid(laid, POINTS), folder / f"{kind}{ending}.png")
         about = model.about
         return {
             "iterations": about["iteration"], "seconds": about["seconds"],

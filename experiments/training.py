@@ -13,6 +13,9 @@ from coopnets.errors import CoopNetsError, DivergenceError, RunError
 from coopnets.model import CoopNets
 from coopnets.runfolder import RunFolder
 
+OWN = ("--run", "--max-time", "--limit", "--fresh")
+"""Options of a training that its experiment gives itself."""
+
 
 def use_threads(count: int | None) -> None:
     """Compute with so many threads; None leaves it to the machine.

@@ -25,19 +25,17 @@ from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import Yardstick, evaluate, open_extractor
 from coopnets.evaluate.scores import SPREAD
 from coopnets.model import CoopNets, find_device
-from coopnets.pictures import grid
+from coopnets.pictures import grid, save_grid
 from coopnets.runfolder import RunFolder
-from experiments.cells import Result, caught_up, once, save_picture, weights_of, write
+from experiments.cells import Result, caught_up, once, weights_of, write
 from experiments.command import circumstances, new_parser, refuse, run, say, show, table_row
 from experiments.gallery import draw
 from experiments.objects.copies import nearest
-from experiments.training import last_good, trained, use_threads
+from experiments.training import OWN, last_good, trained, use_threads
 
 PRESETS = {64: "face", 128: "object-128"}
 TWO = ("--generator.latent", "2")
 """As in the authors' setting for objects: two latent numbers make a map."""
-OWN = ("--run", "--max-time", "--limit", "--fresh")
-"""Options of the trainings that are not for the user to change."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _measured(job: Job, model: CoopNets, given: argparse.Namespace) -> Result:
 
     def look() -> Result:
         found = nearest(model, learnt, given.seed)
-        save_picture(grid(torch.cat([found.samples, found.images]), 8), folder / "nearest.png")
+        save_grid(grid(torch.cat([found.samples, found.images]), 8), folder / "nearest.png")
         return {"nearest": found.samples_distance, "nearest_among_images": found.images_distance,
                 "images": len(learnt)}  # fmt: skip
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torchvision.transforms.functional import center_crop
 from torchvision.utils import make_grid
 
-from experiments.cells import Result, save_figure, save_picture
+from coopnets.pictures import save_grid
+from experiments.cells import Result, save_figure
 from experiments.textures.layout import TITLES, distance
 from experiments.textures.measures import SIDES
 from experiments.textures.work import OURS, pictures
@@ -72,7 +73,7 @@ def draw_synthesised(rows: Sequence[Result], out: Path, file: Path) -> None:
     made = [pictures(out / row["name"], ("descriptor",)).get("descriptor") for row in rows]
     middles = [center_crop(x.expand(3, -1, -1), [MIDDLE, MIDDLE]) for x in made if x is not None]
     if middles:
-        save_picture(make_grid(torch.stack(middles), nrow=ACROSS, padding=4, pad_value=255), file)
+        save_grid(make_grid(torch.stack(middles), nrow=ACROSS, padding=4, pad_value=255), file)
 
 
 def _shown(found: Result, folder: Path, originals: bool) -> dict[str, Tensor]:

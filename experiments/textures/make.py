@@ -29,10 +29,7 @@ from experiments.textures.layout import markdown, wins
 from experiments.textures.portilla import ITERATIONS
 from experiments.textures.sources import find
 from experiments.textures.work import Plan, carry_out
-from experiments.training import use_threads
-
-OWN = ("--run", "--max-time", "--image-channels", "--limit", "--fresh")
-"""Options of the trainings that are not for the user to change."""
+from experiments.training import OWN, use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +43,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     if given.minutes <= 0 or given.windows < 10 or given.ps_iterations < 0:
         raise CoopNetsError("--minutes must be above 0, --windows at least 10, "
                             "--ps-iterations at least 0")  # fmt: skip
-    refuse(more, OWN)
+    refuse(more, (*OWN, "--image-channels"))
     textures = find(given.textures, given.skimage, given.side, given.may_show)
     device = find_device("auto")
     plan = Plan(

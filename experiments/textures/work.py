@@ -16,7 +16,8 @@ from coopnets.errors import DivergenceError
 from coopnets.evaluate import Extractor
 from coopnets.evaluate.textures import phase_noise
 from coopnets.model import CoopNets
-from experiments.cells import Result, digest, load_picture, once, save_picture, weights_of
+from coopnets.pictures import save_grid
+from experiments.cells import Result, digest, load_picture, once, weights_of
 from experiments.textures.measures import Measures
 from experiments.textures.portilla import ARITHMETIC, CHUNK, SETTLED, distance_fell, synthesise
 from experiments.textures.sources import Texture
@@ -68,7 +69,7 @@ def carry_out(texture: Texture, plan: Plan) -> Result:
     found: Result = {"name": texture.name, "shown": texture.shown, "failed": None,
                      "colour": len(texture.pixels) == 3}  # fmt: skip
     if not original.exists() or not torch.equal(load_picture(original), texture.pixels):
-        save_picture(texture.pixels, original)
+        save_grid(texture.pixels, original)
     plan.say(f"{texture.name}: training up to {plan.minutes:g} minutes")
     grey = () if found["colour"] else ("--image-channels", "1")
     try:
@@ -85,7 +86,7 @@ def carry_out(texture: Texture, plan: Plan) -> Result:
         except DivergenceError as error:
             found["ps_failed"] = str(error)
             plan.say(f"{texture.name}: {error}")
-    save_picture(phase_noise(texture.pixels, plan.seed), folder / "noise.png")
+    save_grid(phase_noise(texture.pixels, plan.seed), folder / "noise.png")
     found |= _measured(texture, folder, _made(found), plan)
     return found
 
@@ -105,12 +106,12 @@ def _drawn(model: CoopNets, folder: Path, side: int, plan: Plan) -> Result:
         pair = next(iter(model.stream(1, seed=plan.seed, size=(side, side))))
         seconds = perf_counter() - began
         for name, x in zip(("generator", "descriptor"), pair, strict=True):
-            save_picture(to_pixels(x[0].cpu()), folder / f"{name}.png")
+            save_grid(to_pixels(x[0].cpu()), folder / f"{name}.png")
         unit = tile_unit(model.config, model.generator)
         tiled = -(-side // unit) * unit
         for name, drawn, tile in (("tile", tiled, True), ("large", 2 * side, False)):
             x = model.sample(1, seed=plan.seed, size=(drawn, drawn), tile=tile)
-            save_picture(to_pixels(x[0].cpu()), folder / f"{name}.png")
+            save_grid(to_pixels(x[0].cpu()), folder / f"{name}.png")
         return {
             "iterations": model.about["iteration"], "seconds": model.about["seconds"],
             "seconds_to_draw": seconds, "metrics": model.about.get("metrics", {}),
@@ -132,7 +133,7 @@ def _by_portilla(texture: Texture, folder: Path, plan: Plan) -> Result:
             texture.pixels, iterations=plan.ps_iterations, seed=plan.seed,
             say=lambda line: plan.say(f"{texture.name}: {line}"),
         )  # fmt: skip
-        save_picture(made.pixels, folder / "ps.png")
+        save_grid(made.pixels, folder / "ps.png")
         return {
             "iterations": made.iterations, "converged": made.converged, "seconds": made.seconds,
             "losses": list(made.losses), "fell": distance_fell(made.losses),

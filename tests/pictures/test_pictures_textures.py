@@ -16,7 +16,8 @@ from coopnets.errors import CoopNetsError, DivergenceError
 from coopnets.evaluate import open_extractor
 from coopnets.evaluate.textures import largest_correlation, phase_noise, texture_distance
 from coopnets.model import CoopNets
-from experiments.cells import load_picture, once, save_picture
+from coopnets.pictures import save_grid
+from experiments.cells import load_picture, once
 from experiments.textures import make, work
 from experiments.textures.figures import COLUMNS, _absence, _caption, _shown
 from experiments.textures.layout import markdown, wins
@@ -339,7 +340,7 @@ def test_results_are_kept_with_what_they_depend_on(tmp_path: Path) -> None:
 def test_pictures_survive_their_files(tmp_path: Path) -> None:
     for channels in (1, 3):
         pixels = torch.randint(256, (channels, 5, 7), dtype=torch.uint8)
-        save_picture(pixels, tmp_path / "x.png")
+        save_grid(pixels, tmp_path / "x.png")
         assert torch.equal(load_picture(tmp_path / "x.png"), pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
     (tmp_path / "x.png").write_bytes(b"")

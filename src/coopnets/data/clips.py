@@ -18,7 +18,7 @@ from coopnets.data.decode import decode, reason
 from coopnets.data.pixels import to_unit
 from coopnets.data.reading import Clip, Wanted, read
 from coopnets.data.reels import Reel, find_reels
-from coopnets.data.stream import refusal, spread
+from coopnets.data.stream import at_least_one, refusal, spread
 from coopnets.data.windows import LARGEST
 from coopnets.errors import DataError
 
@@ -178,9 +178,7 @@ def _check(
         raise DataError(f"frames is {frames}; a clip has two or more")
     if fps is not None and not 0 < fps < float("inf"):
         raise DataError(f"fps is {fps}; it must be a number of frames a second above 0")
-    for label, value in (("size", side), ("crop", crop), ("limit", limit)):
-        if value is not None and value < 1:
-            raise DataError(f"{label} is {value}; it must be at least 1")
+    at_least_one(size=side, crop=crop, limit=limit)
 
 
 def _too_large(source: str | Path, width: int, height: int, windows: bool) -> str:

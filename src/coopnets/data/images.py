@@ -20,7 +20,7 @@ from coopnets.data import cache
 from coopnets.data.decode import decode
 from coopnets.data.pixels import to_unit
 from coopnets.data.resolve import find_source
-from coopnets.data.stream import decoded, limited, refusal, watched
+from coopnets.data.stream import at_least_one, decoded, limited, refusal, watched
 from coopnets.errors import DataError
 
 DECODING_RULES = 1  # part of every cache key: raise it when decoding gives other pixels
@@ -100,9 +100,7 @@ def open_images(
     height, width = size if isinstance(size, tuple) else (size, size)
     if channels not in (1, 3):
         raise DataError(f"channels is {channels}; it must be 1 (grey) or 3 (RGB)")
-    for label, value in (("size", min(height, width)), ("crop", crop), ("limit", limit)):
-        if value is not None and value < 1:
-            raise DataError(f"{label} is {value}; it must be at least 1")
+    at_least_one(size=min(height, width), crop=crop, limit=limit)
     folder = cache_dir or cache_folder()
     shape = (channels, height, width)
     found = find_source(source, split, data_dir or folder / "downloads")

@@ -18,6 +18,17 @@ PROGRESS_SECONDS = 30.0
 IN_FLIGHT = 8  # pictures per worker under way at once; bounds memory
 
 
+def at_least_one(**asked: int | None) -> None:
+    """Refuse numbers below one; None asks for nothing.
+
+    Raises:
+        DataError: one is, by its name.
+    """
+    for name, value in asked.items():
+        if value is not None and value < 1:
+            raise DataError(f"{name} is {value}; it must be at least 1")
+
+
 def limited(contents: Contents, limit: int | None) -> Iterator[Item]:
     """Some of the pictures in their own order, the same ones every time.
 

@@ -19,7 +19,7 @@ from coopnets.cachefolder import cache_folder
 from coopnets.data.decode import whole
 from coopnets.data.pixels import to_unit
 from coopnets.data.resolve import find_source
-from coopnets.data.stream import decoded, limited, watched
+from coopnets.data.stream import at_least_one, decoded, limited, watched
 from coopnets.errors import DataError
 
 LARGEST = 2**30
@@ -104,8 +104,7 @@ def open_windows(
             pictures can be used: one that is broken, smaller than a window, an animation, or of
             a single colour.
     """
-    if limit is not None and limit < 1:
-        raise DataError(f"limit is {limit}; it must be at least 1")
+    at_least_one(limit=limit)
     window = window if isinstance(window, tuple) else (window, window)
     found = find_source(source, split, data_dir or cache_folder() / "downloads")
     pictures: list[np.ndarray] = []
