@@ -58,6 +58,37 @@ WITH_REFERENCE = [
 ]  # fmt: skip
 """The rest of it; other methods than ours have recipes of their own."""
 
+CLIPS = replace(
+    CONFIG,
+    preset="dynamic-texture",
+    size=8,
+    frames=32,
+    image_channels=3,
+    windows=True,
+    descriptor=DescriptorConfig(
+        clips="FC_S", channels=(6, 5), outputs=10, activation="relu", init_std=0.001
+    ),
+    generator=GeneratorConfig(
+        clips="FC_S_128", latent=3, border="cut", channels=(8, 6, 5), activation="relu"
+    ),
+    langevin=LangevinConfig(steps=2, delta=0.003, drift_clip=0.1),
+    batch_size=2,
+    chains=2,
+    memory=2,
+)
+"""Clips of 32 frames of 8x8."""
+
+CLIP_FLAGS = [
+    "--frames", "32", "--generator.clips", "FC_S_128", "--generator.latent", "3",
+    "--generator.channels", "8", "6", "5", "--generator.init-std", "0.3",
+    "--descriptor.clips", "FC_S", "--descriptor.channels", "6", "5",
+    "--memory", "2", "--teaching", "1", "--precision", "fp32", *WITH_REFERENCE,
+    "--descriptor.outputs", "10", "--descriptor.activation", "relu",
+    "--descriptor.init-std", "0.001", "--langevin.delta", "0.003",
+    "--generator-optimizer.lr", "0.0003",
+]  # fmt: skip
+"""Nearly the same on the command line."""
+
 
 def tiny(**changes: Any) -> Config:
     """CONFIG with fields replaced; ``langevin={...}`` replaces fields of a part."""

@@ -11,7 +11,7 @@ import torch
 import tyro
 from PIL import Image
 
-from coopnets import clipcanvas, sample
+from coopnets import clipcanvas, clipfiles, sample
 from coopnets.cli import main
 from coopnets.clipcanvas import plan_clip
 from coopnets.config import Config
@@ -19,13 +19,12 @@ from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 from coopnets.models import ClipDescriptor, ClipGenerator, new_descriptor, new_generator
 from coopnets.presets import preset
+from small import CLIP_FLAGS
 from two import STEPS, assert_same, in_two, last_tensors
 
 FLAGS = [
-    "--preset", "dynamic-texture", "--size", "8", "--frames", "32", "--generator.latent", "3",
-    "--generator.channels", "8", "6", "5", "--descriptor.channels", "6", "5",
-    "--langevin.steps", "3", "--batch-size", "3", "--chains", "2", "--memory", "2",
-    "--precision", "fp32", "--generator.init-std", "0.3", "--checkpoint-every", "4",
+    "--preset", "dynamic-texture", "--size", "8", *CLIP_FLAGS,
+    "--langevin.steps", "3", "--batch-size", "3", "--chains", "2", "--checkpoint-every", "4",
 ]  # fmt: skip
 
 
@@ -180,6 +179,7 @@ def test_the_descriptor_alone_fills_lost_frames_from_their_neighbours(pair: Coop
         (["--size", "16"], "both networks of type ST"),
         (["--tile"], "cannot be tiled"),
         (["--out", "x.txt"], "cannot write x.txt"),
+        (["--source", "generator", "--langevin-steps", "3"], "--langevin-steps is of the"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -190,13 +190,17 @@ def test_what_cannot_be_is_refused(
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["dynamic-texture", "tf-dynamic-texture"])
 @pytest.mark.parametrize(
-    ("before", "asked"),
+    ("name", "before", "asked"),
     [
-        ({}, {"size": (32, 48)}),
-        ({"size": 24, "frames": 40}, {"size": (32, 48)}),
-        ({"descriptor": "FRAME_2"}, {"frames": 90}),
+        (name, before, asked)
+        for name in ("dynamic-texture", "tf-dynamic-texture")
+        for before, asked in (
+            ({}, {"size": (32, 48)}),
+            ({"size": 24, "frames": 40}, {"size": (32, 48)}),
+            ({"descriptor": "FRAME_2"}, {"frames": 90}),
+        )
+        if (name, before.get("size")) != ("dynamic-texture", 24)  # no multiple of 16
     ],
 )
 def test_what_is_advised_can_be_drawn(
@@ -234,8 +238,49 @@ def test_pictures_have_no_length(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_clip_beyond_memory_is_refused(pair: CoopNets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clipcanvas, "free_bytes", lambda device: 3_000_000)
-    with pytest.raises(CoopNetsError, match="frames would fit"):
+    with pytest.raises(CoopNetsError, match="frames would fit, or draw a --loop") as refused:
         pair.sample(1, frames=4000)
+    advised = re.search(r"(\d+) frames would fit", str(refused.value))
+    assert advised is not None and int(advised[1]) > 60
+    assert pair.sample(1, frames=int(advised[1])).shape[2] == int(advised[1])
+    with pytest.raises(CoopNetsError, match=r"frames would fit$") as refused:
+        pair.sample(1, frames=4000, loop=True)
+    advised = re.search(r"(\d+) frames would fit", str(refused.value))
+    assert advised is not None
+    assert pair.sample(1, frames=int(advised[1]), loop=True).shape[2] == int(advised[1])
+
+
+def test_impossible_files_are_refused_before_anything_is_drawn(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CoopNets, "interpolate", lambda *given, **more: pytest.fail("drawn"))
+    monkeypatch.setattr(clipfiles, "to_pixels", lambda x: pytest.fail("drawn"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.gif").mkdir()
+    assert main(["interpolate", str(run), "--out", str(tmp_path / "a.png")]) == 1
+    assert "cannot write a.png" in capsys.readouterr().err
+    for name, says in (("file", "is a file already"), ("folder.gif", "is a folder already"),
+                       ("file/a.gif", "cannot write")):  # fmt: skip
+        assert main(["sample", str(run), "--out", str(tmp_path / name)]) == 1
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [["per-position"], ["layer-rates", "1", "2"]])
+def test_rates_of_networks_of_pictures_are_refused(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: list[str]
+) -> None:
+    argv = ["train", str(video), "--run", str(tmp_path / "r"), "--steps", "1", *FLAGS]
+    assert main([*argv, f"--descriptor-optimizer.{flag[0]}", *flag[1:]]) == 1
+    assert "know networks of pictures alone" in capsys.readouterr().err
+
+
+def test_a_buffer_of_clips_beyond_memory_is_refused(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", str(video), "--run", str(tmp_path / "r"), "--preset", "dynamic-texture",
+            "--method", "descriptor", "--frames", "32", "--chain.start", "persistent"]  # fmt: skip
+    assert main([*argv, "--memory", "0", "--teaching", "0"]) == 1
+    assert "choose at most 2730" in capsys.readouterr().err
 
 
 def test_a_saved_model_of_clips_comes_back(pair: CoopNets, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ SHORT = {"frames": 32, "size": 32, "batch_size": 2, "chains": 2, "teaching": 0, 
     ("preset", "changes", "generator"),
     [
         ("texture", {"batch_size": 2, "chains": 2}, {"channels": (8, 8, 8, 8)}),
-        ("dynamic-texture", SHORT, {"channels": (8, 8, 8)}),
+        ("dynamic-texture", SHORT, {"clips": "FC_S_128", "channels": (8, 8, 8)}),
         ("tf-dynamic-texture", SHORT, {"channels": (8, 8, 8)}),
         ("dynamic-texture", {**SHORT, "size": 16}, {"clips": "ST", "channels": (4, 4, 4, 4)}),
     ],

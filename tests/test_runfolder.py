@@ -133,11 +133,13 @@ def test_forget_after_drops_what_is_done_again_and_keeps_events(folder: RunFolde
     for i in (10, 20, 30):
         folder.append_metrics({"iteration": i})
         (folder.grids / f"{i:08d}.png").write_bytes(b"")
+        (folder.grids / f"{i:08d}.webp").write_bytes(b"")
     folder.append_metrics({"iteration": 30, "event": "diverged", "what": "nan"})
     folder.forget_after(20)
     assert [m["iteration"] for m in folder.metrics()] == [10, 20, 30]
     assert [m["iteration"] for m in folder.metrics() if "event" in m] == [30]
-    assert sorted(p.name for p in folder.grids.iterdir()) == ["00000010.png", "00000020.png"]
+    kept = [f"{i:08d}.{kind}" for i in (10, 20) for kind in ("png", "webp")]
+    assert sorted(p.name for p in folder.grids.iterdir()) == kept
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": {"warp": 9}}', '{"config": 3}'])

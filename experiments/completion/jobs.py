@@ -15,6 +15,10 @@ from coopnets.model import CoopNets
 
 Complete = Callable[[Tensor, Tensor, int], dict[str, Tensor]]
 """From images, masks and the number of the first one to completions by column."""
+PAIR = ("both", "generator", "generator, plain")
+DESCRIPTOR = ("descriptor",)
+DCGAN = ("dcgan", "dcgan, plain")
+"""Columns of each job."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,7 @@ def pair(model: CoopNets, search: Search, langevin_steps: int | None, seed: int)
         }
 
     settings = {**_about(model, search, seed), "langevin_steps": langevin_steps}
-    return Job("coopnets", ("both", "generator", "generator, plain"), settings, complete)
+    return Job("coopnets", PAIR, settings, complete)
 
 
 def descriptor(model: CoopNets, langevin_steps: int | None, seed: int) -> Job:
@@ -64,7 +68,7 @@ def descriptor(model: CoopNets, langevin_steps: int | None, seed: int) -> Job:
     completer = _completer(model, "descriptor", Search(), langevin_steps, seed)
     settings = {**_about(model, None, seed), "langevin_steps": langevin_steps}
     return Job(
-        "descriptor", ("descriptor",), settings,
+        "descriptor", DESCRIPTOR, settings,
         lambda x, mask, first: {"descriptor": completer(x, mask, first=first)},
     )  # fmt: skip
 
@@ -78,7 +82,7 @@ def dcgan(model: CoopNets, search: Search, seed: int) -> Job:
         smooth = blended(x, mask, y)
         return {"dcgan, plain": paste(x, mask, y), "dcgan": paste(x, mask, smooth)}
 
-    return Job("dcgan", ("dcgan", "dcgan, plain"), _about(model, search, seed), complete)
+    return Job("dcgan", DCGAN, _about(model, search, seed), complete)
 
 
 def check_runs(run: CoopNets, other: CoopNets | None) -> None:
@@ -91,14 +95,23 @@ def check_runs(run: CoopNets, other: CoopNets | None) -> None:
         raise CoopNetsError(f"--run is a run of method {run.config.method}: give a pair's")
     if other is None:
         return
-    if other.config.method != "dcgan":
-        raise CoopNetsError(f"--dcgan is a run of method {other.config.method}")
+    check_dcgan(other)
     images = [(m.config.size, m.config.image_channels, m.config.crop) for m in (run, other)]
     if images[0] != images[1]:
         raise CoopNetsError(
             f"--run and --dcgan make different images (size, channels, crop): {images[0]} and "
             f"{images[1]}"
         )
+
+
+def check_dcgan(other: CoopNets) -> None:
+    """Pass a DCGAN.
+
+    Raises:
+        CoopNetsError: it is something else.
+    """
+    if other.config.method != "dcgan":
+        raise CoopNetsError(f"--dcgan is a run of method {other.config.method}")
 
 
 def _completer(

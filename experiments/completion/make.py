@@ -20,20 +20,21 @@ if __name__ == "__main__":  # as a script, whose own folder is searched instead 
 from coopnets.cachefolder import cache_folder
 from coopnets.cli.complete import check_counts
 from coopnets.complete.classic import CLASSIC, require
-from coopnets.complete.latent import SIGMA, Search
+from coopnets.complete.latent import SIGMA, STARTS, STEPS, Search
 from coopnets.data import open_images
 from coopnets.data.resolve import find_source
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
+from coopnets.presets import preset
 from coopnets.runfolder import RunFolder
-from experiments.command import new_parser, run, say, show
+from experiments.command import new_parser, refuse, run, say, show
 from experiments.completion import jobs
 from experiments.completion.cells import Cell, compute
 from experiments.completion.layout import VARIANTS, markdown, tabulate
 from experiments.completion.published import SIDES
 from experiments.completion.sheet import save_sheet
 from experiments.completion.table import about, rates, save
-from experiments.training import trained, use_threads
+from experiments.training import OWN, trained, use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,13 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     """Both trainings, every cell, a sheet for each size of square, and the table."""
     use_threads(given.threads)
-    search = _check(given, more)
+    search, done = _check(given, more), _done(given, more)
     with RunFolder(given.out).locked():
-        pair, other = _models(given, more)
+        pair, other = _models(given, more, done)
         jobs.check_runs(pair, other)
         c = pair.config
-        if max(given.sides) >= c.size:
-            raise CoopNetsError(f"--sides must be 1 to {c.size - 1}")
+        _check_sides(given, c.size)
         opened = open_images(
             given.images, size=c.size, channels=c.image_channels, crop=c.crop, split=given.split,
             limit=given.limit, data_dir=given.data_dir, say=say,
@@ -61,9 +61,6 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
         work.append(jobs.pair(pair, search, given.langevin_steps, given.seed))
         if other is not None:
             work.append(jobs.dcgan(other, search, given.seed))
-        columns = {column for job in work for column in job.columns}
-        if unknown := sorted(set(given.shown) - columns):
-            raise CoopNetsError(f"--shown {unknown[0]}: there is no such column here")
         began, cells = time.perf_counter(), dict[int, list[Cell]]()
         folder = given.out / "cells"
         for side in given.sides:
@@ -84,6 +81,7 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
 
 def _check(given: argparse.Namespace, more: Sequence[str]) -> Search:
     """Refuse what cannot be done before hours are spent on the rest; fill in --images."""
+    refuse(more, (*OWN, "--method"))
     check_counts(
         limit=given.limit, langevin_steps=given.langevin_steps, blocks=given.blocks,
         train_limit=given.train_limit,
@@ -94,8 +92,7 @@ def _check(given: argparse.Namespace, more: Sequence[str]) -> Search:
         raise CoopNetsError("--sides must be at least 1")
     if given.train is None and given.run is None:
         raise CoopNetsError("give finished runs, --run and --dcgan, or --train DATA to train them")
-    trains = given.run is None or (given.dcgan is None and not given.no_dcgan)
-    if more and not (given.train and trains):
+    if more and not _trains(given):
         raise CoopNetsError(f"{more[0]}: there is no such option, and nothing is trained")
     if unknown := sorted(set(given.classics) - set(CLASSIC)):
         raise CoopNetsError(f"--classics {unknown[0]}: choose among {', '.join(CLASSIC)}")
@@ -103,14 +100,30 @@ def _check(given: argparse.Namespace, more: Sequence[str]) -> Search:
         require(name)
     if given.images is None and given.train is None:
         raise CoopNetsError("--images: say what is to be completed")
-    if given.images in (None, given.train) and given.split == "train":
+    columns = {*given.classics, *jobs.PAIR}
+    if given.descriptor or given.coopnets == "descriptor":
+        columns |= {*jobs.DESCRIPTOR}
+    if given.dcgan or (given.train and not given.no_dcgan):
+        columns |= {*jobs.DCGAN}
+    if unknown := sorted(set(given.shown) - columns):
+        raise CoopNetsError(f"--shown {unknown[0]}: there is no such column here")
+    one = given.images and given.train and Path(given.images) == Path(given.train)
+    if (given.images is None or one) and given.split == "train":
         raise CoopNetsError("--split train: these images would be completed that are trained on")
     given.images = given.images or given.train
     find_source(given.images, given.split, given.data_dir or cache_folder() / "downloads")
     return Search(steps=given.steps, starts=given.starts, sigma=given.sigma)
 
 
-def _models(given: argparse.Namespace, more: Sequence[str]) -> tuple[CoopNets, CoopNets | None]:
+def _trains(given: argparse.Namespace) -> bool:
+    """Whether anything is to be trained."""
+    missing = given.run is None or (given.dcgan is None and not given.no_dcgan)
+    return given.train is not None and missing
+
+
+def _models(
+    given: argparse.Namespace, more: Sequence[str], done: dict[Path, CoopNets]
+) -> tuple[CoopNets, CoopNets | None]:
     """The pair and the DCGAN, trained if they are not given; None if there is to be no DCGAN."""
     usual = ["--preset", given.preset]
     if given.train_limit is not None:
@@ -119,16 +132,45 @@ def _models(given: argparse.Namespace, more: Sequence[str]) -> tuple[CoopNets, C
         usual += ["--data-dir", str(given.data_dir)]
 
     def trained_or(folder: Path | None, name: str, options: Sequence[str]) -> CoopNets:
-        if folder is None:
-            folder = given.out / name
-            say(f"{name}: training up to {given.minutes:g} minutes")
-            trained(given.train, folder, given.minutes, [*usual, *options, *more])
+        if folder is not None:
+            return done[folder]
+        folder = given.out / name
+        say(f"{name}: training up to {given.minutes:g} minutes")
+        trained(given.train, folder, given.minutes, [*usual, *options, *more])
         return CoopNets.from_pretrained(folder, given.device)
 
     pair = trained_or(given.run, "pair", ["--observed.weight", "1"])
     if given.dcgan is None and (given.train is None or given.no_dcgan):
         return pair, None
     return pair, trained_or(given.dcgan, "dcgan", ["--method", "dcgan"])
+
+
+def _done(given: argparse.Namespace, more: Sequence[str]) -> dict[Path, CoopNets]:
+    """The runs that are given; refused if they do not fit what is to be trained beside them."""
+    done = {folder: CoopNets.from_pretrained(folder, given.device)
+            for folder in (given.run, given.dcgan) if folder is not None}  # fmt: skip
+    if given.run in done:
+        jobs.check_runs(done[given.run], done.get(given.dcgan))
+    elif given.dcgan in done:
+        jobs.check_dcgan(done[given.dcgan])
+    configs = [model.config for model in done.values()]
+    if _trains(given) and not {"--size", "--image-channels", "--crop"} & {*more}:
+        configs.append(preset(given.preset))
+    images = {(c.size, c.image_channels, c.crop) for c in configs}
+    if len(images) > 1:
+        found, other = sorted(images, key=str)
+        raise CoopNetsError(
+            f"a run and what is trained beside it make different images (size, channels, crop), "
+            f"{found} and {other}: choose another --preset, or --size, --image-channels, --crop"
+        )
+    for c in configs[:1]:
+        _check_sides(given, c.size)
+    return done
+
+
+def _check_sides(given: argparse.Namespace, size: int) -> None:
+    if max(given.sides) >= size:
+        raise CoopNetsError(f"--sides must be 1 to {size - 1}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,8 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--sides", nargs="+", type=int, default=SIDES, help="of the hidden squares")
     add("--coopnets", choices=VARIANTS, default="both",
         help="which completion by the pair stands in the main table")  # fmt: skip
-    add("--steps", type=int, default=60, help="Langevin steps of z, for both generators")
-    add("--starts", type=int, default=4, help="latent vectors to start at")
+    add("--steps", type=int, default=STEPS, help="Langevin steps of z, for both generators")
+    add("--starts", type=int, default=STARTS, help="latent vectors to start at")
     add("--sigma", type=float, default=SIGMA,
         help="standard deviation of what a generator leaves unexplained")  # fmt: skip
     add("--langevin-steps", type=int, help="steps of revision by the descriptor")
@@ -162,7 +204,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--blocks", type=int, default=1, help="of rows, side by side on the sheets")
     add("--seed", type=int, default=0, help="of masks and chains")
     add("--data-dir", type=Path, help="where named data sets are downloaded to")
-    add("--device", default="auto", help="cpu, cuda, ...; auto takes an accelerator if any")
+    add("--device", default="auto",
+        help="of the completions: cpu, cuda, ...; auto takes an accelerator if any")  # fmt: skip
     return parser
 
 

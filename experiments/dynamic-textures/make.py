@@ -32,8 +32,8 @@ from coopnets.lds import STATES
 from coopnets.model import find_device
 from coopnets.runfolder import RunFolder
 from experiments.cells import Result, caught_up, write
-from experiments.command import circumstances, new_parser, run, say, show
-from experiments.training import use_threads
+from experiments.command import circumstances, new_parser, refuse, run, say, show
+from experiments.training import OWN, use_threads
 
 SCRIPT = "experiments/dynamic-textures/make.py"
 
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
     """Every clip, and after each the tables and figures of what there is."""
     use_threads(given.threads)
+    refuse(more, OWN)
     if given.minutes <= 0 or given.windows < 10 or min(given.samples, *given.states) < 1:
         raise CoopNetsError("--minutes must be above 0, --windows at least 10, --samples and "
                             "--states at least 1")  # fmt: skip

@@ -17,7 +17,7 @@ from coopnets.canvas import COPIES, FLOAT_BYTES, STATES, free_bytes
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError
 from coopnets.models import ClipDescriptor, ClipGenerator, looped
-from coopnets.models.clips import growing, options
+from coopnets.models.clips import DESCRIPTORS, growing, options
 
 
 @dataclass(frozen=True)
@@ -120,27 +120,41 @@ def nearest_loop(frames: int, unit: int) -> int:
     return max(1, round(frames / unit)) * unit
 
 
-def clips_that_fit(config: Config, canvas: ClipCanvas, wanted: int, device: torch.device) -> int:
-    """How many clips are drawn at a time, at most ``wanted``.
+def clips_that_fit(
+    config: Config, canvas: ClipCanvas, wanted: int, device: torch.device, unit: int = 1
+) -> int:
+    """How many clips are drawn at a time, at most ``wanted``; lengths are multiples of ``unit``.
 
     Raises:
         CoopNetsError: not even one fits into memory.
     """
     free, each = free_bytes(device), clip_bytes(config, canvas)
     if each > free:
-        fitting = int(0.9 * canvas.frames * free / each)
+        more = canvas.drawn[0] - canvas.frames  # those that are cut off
+        fitting = int(0.9 * canvas.drawn[0] * free / each) - more - unit
         raise CoopNetsError(
             f"a clip of {canvas.frames} frames of {canvas.height}x{canvas.width} needs about "
-            f"{each / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: {fitting} frames would fit, "
-            "or draw a --loop and repeat it"
+            f"{each / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            + (f"{fitting // unit * unit} frames would fit" if fitting >= unit else "too few")
+            + ("" if canvas.loop else ", or draw a --loop and repeat it")
         )
     return max(1, min(wanted, free // each))
 
 
 def clip_bytes(config: Config, canvas: ClipCanvas) -> int:
-    """Memory that one clip needs while it is drawn, about: the first layers, and the clip."""
+    """Memory that one clip needs while it is drawn, about: the largest layers, and the clip.
+
+    A layer of the descriptor has windows of ``frames`` times its input's channels, and its map.
+    """
     per_position: float = STATES * config.image_channels
-    per_position += COPIES * max(config.descriptor.channels) / 8  # half the frames and the sides
+    width, share = config.image_channels, 1.0
+    for layer, out in zip(
+        DESCRIPTORS[config.descriptor.clips], config.descriptor.channels, strict=False
+    ):
+        taps = layer.frames / layer.step * width * share
+        share /= layer.step * layer.stride**2
+        per_position += COPIES * (taps + out * share)
+        width = out
     per_position += COPIES * config.generator.channels[-1] / 4
     return int(FLOAT_BYTES * per_position * math.prod(canvas.drawn))
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
@@ -63,6 +64,26 @@ def write_clips(
         CoopNetsError: the suffix is none of these, the folder is in use, PyAV is missing, there
             are too many clips for a grid, or it cannot be written.
     """
+    check_target(out, fps)
+    suffix = out.suffix.lower()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".npz":
+            write_array(batches, number, out, "clips", fps=np.float64(fps))
+        elif suffix:
+            _write_moving(_side_by_side(batches, number, columns), out, fps, say)
+        else:
+            _write_folders(batches, number, out, first)
+    except OSError as error:
+        raise CoopNetsError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def check_target(out: Path, fps: float) -> None:
+    """Pass a file or folder that clips can be written to, before they are made.
+
+    Raises:
+        CoopNetsError: it cannot; as :func:`write_clips`.
+    """
     suffix = out.suffix.lower()
     if suffix not in ("", ".npz", *MOVING):
         raise CoopNetsError(
@@ -72,14 +93,13 @@ def write_clips(
         raise CoopNetsError(f"{fps:g} frames a second make no clip: choose 0.1 to 1000")
     if suffix in CONTAINERS:
         pyav()
+    if out.exists() and out.is_dir() == bool(suffix):
+        there, wanted = ("folder", "file") if suffix else ("file", "folder")
+        raise CoopNetsError(f"{out} is a {there} already, and a {wanted} is to be written there")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == ".npz":
-            write_array(batches, number, out, "clips", fps=np.float64(fps))
-        elif suffix:
-            _write_moving(_side_by_side(batches, number, columns), out, fps, say)
-        else:
-            _write_folders(batches, number, out, first)
+        with TemporaryFile(dir=out.parent):
+            pass
     except OSError as error:
         raise CoopNetsError(f"cannot write {out}: {error.strerror or error}") from error
 

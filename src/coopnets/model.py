@@ -17,7 +17,7 @@ from coopnets.chance import per_sample
 from coopnets.clipcanvas import loop_unit, nearest_loop
 from coopnets.config import SAMPLED_BY, Config, Precision, image_shape, to_dict
 from coopnets.data.frames import USUAL_RATE
-from coopnets.errors import RunError
+from coopnets.errors import CoopNetsError, RunError
 from coopnets.interpolate import Kind, linear, plane, sphere
 from coopnets.layout import arrange
 from coopnets.models import (
@@ -37,8 +37,8 @@ from coopnets.sample import each_its_own, latents, propose, refine, samples
 from coopnets.stage import stage
 from coopnets.version import __version__
 
-TOGETHER = 100
-"""Images of a path that are drawn at a time."""
+TOGETHER, CLIPS_TOGETHER = 100, 4
+"""Images, or clips, of a path that are drawn at a time."""
 
 if TYPE_CHECKING:  # loaded when something is completed
     from coopnets.complete.infill import By, Completer
@@ -242,7 +242,8 @@ class CoopNets:
         shown = []
         for path, stream in zip(paths.flatten(1, -2), streams, strict=True):
             start, parts = stream.get_state(), []
-            for z in path.view(-1, *shape).split(TOGETHER):
+            at_once = CLIPS_TOGETHER if self.config.frames else TOGETHER
+            for z in path.view(-1, *shape).split(at_once):
                 stream.set_state(start)  # the same noise all along
                 x, noise = propose(self.generator, z, self.precision), _common(stream, self.device)
                 parts.append(self._refine(x, noise, langevin_steps) if langevin_steps else x)
@@ -286,10 +287,12 @@ class CoopNets:
 
         Raises:
             CoopNetsError: the images are not such as the model makes, a mask does not fit, hides
-                nothing or everything, or the run lacks the network.
+                nothing or everything, the run lacks the network, or a number is too small.
         """
         from coopnets.complete.masks import check_images, check_mask
 
+        if batch_size < 1 or (samples is not None and samples < 1):
+            raise CoopNetsError(f"samples {samples}, batch_size {batch_size}: at least 1")
         c = self.config
         any_size = c.generator.start == "map" and not c.frames
         check_images(x, image_shape(c), mask, any_size=any_size)

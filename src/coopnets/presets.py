@@ -22,11 +22,6 @@ _TWO = (2, 2, 2, 2)
 
 # --- Ours: what works best on a modest budget -------------------------------------------------
 
-_WITH_REFERENCE = LangevinConfig(steps=6, delta=0.003, drift_clip=0.1)
-
-_SLOWLY_SLOWER = OptimizerConfig(lr=0.007, clip=1.0, decay=0.9, decay_every=500)
-"""For f with a reference, whose gradient grows a millionfold: a constant norm, in effect."""
-
 _ALONG_F = LangevinConfig(steps=6, delta=2**0.5, s=None, tau=0.003, drift_clip=0.1)
 """Without a reference, and a step that adds the gradient of f itself (delta^2 / 2 = 1) and noise
 of 0.004. The data get noise of 0.01 with it: without it f would curve against the chain's noise
@@ -131,26 +126,22 @@ texture = replace(
 )
 """The descriptor of scenes, at every place (docs/textures.md)."""
 
-dynamic_texture = Config(
+dynamic_texture = replace(
+    texture,
     preset="dynamic-texture",
     frames=64,
-    size=64,
-    windows=True,
     descriptor=DescriptorConfig(
-        clips="FC_S", channels=(48, 30), outputs=10, activation="relu", init_std=0.001
+        clips="DEEP", channels=(16, 32, 64, 128, 256), outputs=1, init_std=None
     ),
     generator=GeneratorConfig(
-        clips="FC_S_128", latent=8, border="cut", channels=(128, 64, 32), activation="relu"
+        clips="DEEP", latent=8, border="cut", channels=(256, 256, 128, 64, 32), activation="relu"
     ),
-    langevin=_WITH_REFERENCE,
-    descriptor_optimizer=_SLOWLY_SLOWER,
-    generator_optimizer=OptimizerConfig(lr=0.0003),
     batch_size=2,
     chains=2,
-    memory=10,
     teaching=1,
     ema=0.99,
 )
+"""The networks of pictures with time in them, and the steps and rates of textures."""
 
 # --- The authors' own --------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ class RunFolder:
         """Drop the lines of iterations that are about to be done again; events stay."""
         kept = [m for m in self.metrics() if m["iteration"] <= iteration or "event" in m]
         rewrite(self.metrics_file, (json.dumps(m) for m in kept))
-        for grid in self.grids.glob("[0-9]*.png"):
+        for grid in (*self.grids.glob("[0-9]*.png"), *self.grids.glob("[0-9]*.webp")):
             if int(grid.stem) > iteration:
                 grid.unlink()
 

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 
 from coopnets.canvas import Canvas, batch_that_fits, plan
-from coopnets.clipcanvas import ClipCanvas, clips_that_fit, plan_clip
+from coopnets.clipcanvas import ClipCanvas, clips_that_fit, loop_unit, plan_clip
 from coopnets.config import Config
 from coopnets.errors import CoopNetsError
 from coopnets.models import AnyDescriptor, AnyGenerator, ClipDescriptor, ClipGenerator, Generator
@@ -49,8 +49,10 @@ def stage(
     if tile:
         raise CoopNetsError("clips cannot be tiled: a clip that repeats is a --loop")
     if g is None:
-        return None, batch_size
-    clip = plan_clip(
-        config, cast(ClipGenerator, g), cast(ClipDescriptor | None, f), frames, size, loop
-    )
-    return clip, clips_that_fit(config, clip, batch_size, device)
+        whole = (config.frames, config.size, config.size)
+        own = ClipCanvas(*whole, (), whole, False)
+        return None, clips_that_fit(config, own, batch_size, device)
+    generator, descriptor = cast(ClipGenerator, g), cast(ClipDescriptor | None, f)
+    clip = plan_clip(config, generator, descriptor, frames, size, loop)
+    unit = loop_unit(generator, descriptor) if loop else 1
+    return clip, clips_that_fit(config, clip, batch_size, device, unit)

@@ -2,9 +2,11 @@
 
 import math
 
-from coopnets.config import Config, flatten, receptive_field
+from coopnets.config import Config, flatten, image_shape, receptive_field
 from coopnets.errors import CoopNetsError
 
+BUFFER_BYTES = 2**31
+"""Of persistent chains of clips, at most."""
 AT_LEAST: dict[str, float] = {
     "size": 4, "frames": 0,
     "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0, "lead": 0,
@@ -82,6 +84,19 @@ def _validate_clips(config: Config) -> None:
         raise CoopNetsError(f"the method {config.method} knows images alone: leave out --frames")
     if config.frames == 1:
         raise CoopNetsError("--frames is 1: a clip has at least 2, and images have --frames 0")
+    for name in ("descriptor_optimizer", "generator_optimizer"):
+        settings = getattr(config, name)
+        if settings.per_position or settings.layer_rates is not None:
+            raise CoopNetsError(
+                f"{_flag(name)}.per-position and .layer-rates know networks of pictures alone"
+            )
+    if config.method == "descriptor" and config.chain.start == "persistent":
+        most = BUFFER_BYTES // (2 * math.prod(image_shape(config)))  # in half precision
+        if config.chain.buffer > most:
+            raise CoopNetsError(
+                f"--chain.buffer {config.chain.buffer} of these clips takes more than "
+                f"{BUFFER_BYTES / 1e9:.0f} GB: choose at most {most}"
+            )
 
 
 def _validate_map(config: Config) -> None:

@@ -90,6 +90,24 @@ def test_masks_may_differ_by_channel_and_frame() -> None:
         torch.testing.assert_close(y[:, :, frame], alone)
 
 
+@pytest.mark.parametrize("method", list(CLASSIC))
+def test_images_and_masks_in_any_layout(method: str) -> None:
+    """Channels last in memory, a mask without an axis for images: as contiguous, of four axes."""
+    torch.manual_seed(0)
+    x, mask = torch.rand(2, SIDE, SIDE, 3).permute(0, 3, 1, 2) * 2 - 1, hole(INSIDE)
+    expected = CLASSIC[method](x.contiguous(), mask)
+    torch.testing.assert_close(CLASSIC[method](x, mask[0]), expected)
+    assert (expected - x)[:, :, 6:14, 6:14].abs().max() > 0.1
+
+
+@pytest.mark.parametrize("method", ["biharmonic", "telea"])
+def test_libraries_refuse_a_mask_that_differs_by_channel(method: str) -> None:
+    mask = hole(INSIDE).repeat(1, 3, 1, 1)
+    mask[:, 1] = False
+    with pytest.raises(CoopNetsError, match="the same for all channels"):
+        CLASSIC[method](torch.rand(1, 3, SIDE, SIDE), mask)
+
+
 def test_equal_holes_are_prepared_once() -> None:
     masks = torch.cat([hole((5, 5)), hole((7, 6)), hole((5, 5)), hole((0, 3))])[:, 0].numpy()
     groups = list(grouped(masks))

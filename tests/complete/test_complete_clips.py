@@ -19,8 +19,7 @@ from coopnets.complete.infill import Completer
 from coopnets.config import Config
 from coopnets.model import CoopNets
 from coopnets.models import new_descriptor, new_generator
-from coopnets.presets import preset
-from small import CONFIG
+from small import CLIPS, CONFIG
 
 Err = pytest.CaptureFixture[str]
 
@@ -37,14 +36,7 @@ def saved(config: Config, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of clips of 32 frames of 8x8."""
-    c = preset("dynamic-texture")
-    config = replace(
-        c, size=8, frames=32, precision="fp32",
-        descriptor=replace(c.descriptor, channels=(6, 5)),
-        generator=replace(c.generator, channels=(8, 6, 5), latent=3),
-        langevin=replace(c.langevin, steps=2),
-    )  # fmt: skip
-    return saved(config, tmp_path_factory.mktemp("model"))
+    return saved(CLIPS, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,23 @@ def test_drawn_mask_and_unknown_truth(trained: Path, tmp_path: Path, capsys: Sai
     assert read(out / "sheet.png").shape[1] == 2 * 10 + 2
 
 
+def test_a_whole_picture_is_no_mask_of_its_own(
+    trained: Path, folder: Path, tmp_path: Path, capsys: Said
+) -> None:
+    """Its bright parts would be taken for what is missing."""
+    argv = ["complete", trained, folder, "--mask", f"{folder}/", "--out", tmp_path / "out", *QUICK]
+    assert "p0.png is its own mask and has no transparent part" in one_line(capsys, *argv)
+    assert not list((tmp_path / "out").glob("p*.png"))
+
+
+def test_names_longer_than_files_have(trained: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "in" / ("a" * 150) / ("b" * 150)
+    deep.mkdir(parents=True)
+    Image.fromarray(pixels(1)[0]).save(deep / "x.png")
+    assert run(trained, tmp_path / "in", tmp_path / "out", "--mask", "center:3") == 0
+    assert (tmp_path / "out" / f"{'a' * 47}-{'b' * 150}-x.png").exists()
+
+
 def test_damaged_pictures_are_not_compared(trained: Path, folder: Path, tmp_path: Path) -> None:
     assert run(trained, folder, tmp_path / "out", "--mask", "center:3", "--no-truth") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -229,6 +246,30 @@ def test_commands_killed_while_they_write_go_on(
     assert finished(out) == finished(tmp_path / "whole")
 
 
+def test_a_command_that_is_interrupted_again_earlier_goes_on(
+    trained: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it made before is its own still, even if that comes later than where it is now."""
+    out, more = tmp_path / "out", ("--mask", "random:3", "--batch-size", "1")
+    usual, left = Completer.__call__, [2]
+
+    def stopped(self: Completer, x: torch.Tensor, mask: torch.Tensor, **more: Any) -> torch.Tensor:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return usual(self, x, mask, **more)
+
+    monkeypatch.setattr(Completer, "__call__", stopped)
+    assert run(trained, folder, out, *more) == 130
+    (out / "p0.png").unlink()
+    left[0] = 1  # p0 again, but not p1, which is there
+    assert run(trained, folder, out, *more) == 130
+    left[0] = 9
+    assert run(trained, folder, out, *more) == 0
+    assert run(trained, folder, tmp_path / "whole", *more) == 0
+    assert finished(out) == finished(tmp_path / "whole")
+
+
 def test_refused_commands_go_on_once_they_can(
     trained: Path, folder: Path, tmp_path: Path, capsys: Said
 ) -> None:
@@ -284,6 +325,11 @@ def test_unfinished_completions_of_other_pictures_stay(
         (["--mask", "center:3", "--sigma", "0"], "--sigma"),
         (["--mask", "center:3", "--sigma", "nan"], "--sigma"),
         (["--mask", "center:3", "--split", "test"], "test"),
+        (["--mask", "center:3", "--invert-mask"], "--invert-mask"),
+        (["--mask", "center:3", "--method", "generator", "--langevin-steps", "3"],
+         "--langevin-steps is of no use with --method generator|--langevin-steps does nothing"),
+        (["--mask", "center:3", "--method", "descriptor", "--steps", "9"], "--steps"),
+        (["--mask", "center:3", "--method", "descriptor", "--no-blend"], "--no-blend"),
     ],
     ids=lambda value: "-".join(value).strip("-") if isinstance(value, list) else "",
 )  # fmt: skip

@@ -133,6 +133,16 @@ def test_visible_pixels_bit_for_bit_and_hidden_ones_never_looked_at(
 
 
 @pytest.mark.parametrize("by", ["generator", "descriptor", "both"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_images_of_other_floating_types(by: str, dtype: torch.dtype) -> None:
+    """Computed with in fp32; what is visible stays as it was, bit for bit."""
+    x, mask = pictures(3).to(dtype), masks(3)
+    y = quick(by)(x, mask)
+    assert y.dtype == dtype and torch.equal(y.masked_fill(mask, 0), x.masked_fill(mask, 0))
+    torch.testing.assert_close(y, quick(by)(x.float(), mask).to(dtype))
+
+
+@pytest.mark.parametrize("by", ["generator", "descriptor", "both"])
 def test_completions_differ_from_each_other(by: str) -> None:
     completer, x, mask = quick("both", by=by), pictures(2), masks(2)
     made = [completer(x, mask, sample=k) for k in (None, 0, 1)]

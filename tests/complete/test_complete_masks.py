@@ -129,6 +129,14 @@ def test_mask_as_large_as_its_picture_goes_the_pictures_way(tmp_path: Path) -> N
     assert cropped[2:8, 8:14].all() and not cropped[10:].any()
 
 
+def test_mask_of_a_picture_that_has_the_models_size_before_its_crop(tmp_path: Path) -> None:
+    hidden = np.zeros((SIDE, SIDE), bool)
+    hidden[4:6, 4:6] = True  # a corner of the crop's middle half
+    Image.fromarray((255 * hidden).astype(np.uint8)).save(tmp_path / "m.png")
+    found = mask_of(tmp_path / "m.png", picture(extent=(SIDE, SIDE)), crop=SIDE // 2)
+    assert found[:3, :3].all() and not found[8:].any()
+
+
 def test_no_hidden_pixel_of_the_original_is_seen(tmp_path: Path) -> None:
     """A picture that is garbage under the mask decodes to the same visible pixels without it."""
     rng = np.random.default_rng(0)
@@ -172,6 +180,10 @@ def test_folder_of_masks_goes_by_name(tmp_path: Path) -> None:
     Image.fromarray(square).save(tmp_path / "felix.bmp")
     assert np.array_equal(mask_of(tmp_path), drawn())
     assert mask_of(tmp_path, picture("cats/felix.jpg")).sum() == 16
+    Image.fromarray((255 * drawn()).astype(np.uint8)).save(tmp_path / "felix.png")
+    with pytest.raises(CoopNetsError, match=r"felix.bmp and felix.png are both masks"):
+        mask_of(tmp_path, picture("felix.jpg"))
+    assert mask_of(tmp_path, picture("felix.bmp")).sum() == 16
     with pytest.raises(CoopNetsError, match=r"no mask for sylvester.jpg.*sylvester.png"):
         mask_of(tmp_path, picture("sylvester.jpg"))
     (tmp_path / "empty").mkdir()
@@ -186,6 +198,25 @@ def test_transparent_parts_of_a_picture_are_known_to_be_unknown(tmp_path: Path) 
     found = next(open_damaged(str(tmp_path / "erased.png"), size=SIDE, channels=3, crop=None))
     assert found.holes is not None and np.array_equal(found.holes, drawn())
     assert np.array_equal(mask_of(tmp_path / "erased.png", found), drawn())
+    colours[..., 3] = np.where(drawn(), 25, 255)  # nine tenths erased are erased
+    Image.fromarray(colours).save(tmp_path / "erased.png")
+    found = next(open_damaged(str(tmp_path / "erased.png"), size=SIDE, channels=3, crop=None))
+    assert found.holes is not None and np.array_equal(found.holes, drawn())
+
+
+def test_unusable_names_of_masks() -> None:
+    for spec in ("~nobody-of-that-name/m.png", 300 * "m" + ".png"):
+        with pytest.raises(CoopNetsError, match="--mask"):
+            open_masks(spec, SIDE, None, seed=0, invert=False)
+
+
+def test_a_data_set_that_cannot_be_opened_is_not_replaced_by_its_training_part(
+    tmp_path: Path,
+) -> None:
+    images = np.zeros((4, SIDE, SIDE), np.uint8)
+    np.savez(tmp_path / "x.npz", x_train=images, x_test=images.astype(np.int64) - 9000)
+    with pytest.raises(DataError):
+        list(open_damaged(str(tmp_path / "x.npz"), size=SIDE, channels=1, crop=None))
 
 
 def test_pictures_of_any_mode_come_as_the_model_takes_them(tmp_path: Path) -> None:

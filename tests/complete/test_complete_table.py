@@ -279,13 +279,24 @@ def test_finished_runs_are_not_trained(
         (["--train", "DATA", "--threads", "0"], "--threads"),
         (["--train", "DATA", "--train-limit", "0"], "--train-limit"),
         (["--run", "RUN", "--images", "DATA", "--split", "train", "--flip"], "--flip"),
+        (["--run", "RUN", "--train", "DATA", "--images", "OTHER"], "make different images"),
+        (["--run", "DCGAN", "--train", "DATA", "--images", "OTHER"], "method dcgan"),
+        (["--dcgan", "RUN", "--train", "DATA", "--images", "OTHER"], "method coopnets"),
+        (["--train", "DATA", "--images", "OTHER", "--sides", "64"], "--sides must be 1 to 63"),
+        (["--train", "DATA", "--images", "OTHER", "--no-dcgan", "--shown", "dcgan"], "dcgan"),
+        (["--train", "FOLDER", "--images", "FOLDER/", "--split", "train"], "trained on"),
     ],
 )
 def test_nothing_is_trained_in_vain(
-    trained: Path, array: Path, tmp_path: Path, experiment: Any, briefly: list[list[str]],
-    capsys: pytest.CaptureFixture[str], more: list[str], says: str,
+    trained: Path, dcgan: Path, array: Path, tmp_path: Path, experiment: Any,
+    briefly: list[list[str]], capsys: pytest.CaptureFixture[str], more: list[str], says: str,
 ) -> None:  # fmt: skip
-    words = [{"RUN": str(trained), "DATA": str(array)}.get(word, word) for word in more]
+    Image.fromarray(pixels(1)[0]).save(tmp_path / "x.png")
+    places = {"RUN": trained, "DCGAN": dcgan, "DATA": array, "OTHER": tmp_path,
+              "FOLDER": tmp_path, "FOLDER/": f"{tmp_path}/"}  # fmt: skip
+    words = [str(places.get(word, word)) for word in more]
+    if "OTHER" in more:
+        words += ["--split", "train"]
     assert experiment.main(["--out", str(tmp_path / "out"), *words]) == 1
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and error[0].startswith("completion: ") and says in error[0]
@@ -369,6 +380,8 @@ def test_verdicts(experiment: Any) -> None:
         (["--classics", "magic"], "magic"),
         (["--split", "test"], "test"),
         (["--shown", "magic"], "magic"),
+        (["--max-time", "1m"], "--max-time: the experiment sets that itself"),
+        (["--method", "vae"], "--method: the experiment sets that itself"),
         (["--dcgan", "RUN"], "coopnets"),
         (["--run", "DCGAN"], "dcgan"),
     ],

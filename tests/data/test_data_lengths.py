@@ -14,7 +14,7 @@ from coopnets.presets import preset
 @pytest.mark.parametrize(
     ("there", "name", "says"),
     [
-        (39, "dynamic-texture", "39 frames, 64 wanted: --frames 36 would fit"),
+        (39, "dynamic-texture", "39 frames, 64 wanted: --frames 32 would fit"),
         (39, "tf-dynamic-texture", "--frames 36 would fit"),
         (27, "tf-dynamic-texture", "27 frames, 64 wanted$"),  # 28 are the least
     ],

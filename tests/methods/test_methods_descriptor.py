@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from methods_small import PERSISTENT, small
 from torch import Tensor, nn
 
-from coopnets.config import Config
+from coopnets.config import ChainConfig, Config
 from coopnets.errors import CoopNetsError
 from coopnets.guard import CHAIN_LIMIT, Diverged, examine_chains
 from coopnets.methods import build
@@ -17,6 +18,7 @@ from coopnets.methods.descriptor_alone import DescriptorAlone
 from coopnets.optimize import make_optimizer
 from coopnets.processes import Processes
 from coopnets.validate import validate
+from small import CLIPS
 
 
 class Quadratic(nn.Module):
@@ -88,6 +90,18 @@ def test_share_of_chains_that_begin_again(restart: float) -> None:
         assert float(x[anew].abs().sum()) == 0 if not anew.any() else float(x[anew].max()) <= 1
         count += int(anew.sum())
     assert abs(count / 3000 - restart) <= 4 * math.sqrt(restart * (1 - restart) / 3000)
+
+
+def test_a_chain_of_clips_begins_again_as_a_whole() -> None:
+    config = replace(CLIPS, method="descriptor", chains=3, memory=0, teaching=0,
+                     chain=ChainConfig(start="persistent", buffer=64, restart=0.5))  # fmt: skip
+    learner = DescriptorAlone(config, Processes())
+    learner.extras["buffer"].fill_(5.0)
+    shares = [
+        (learner.start(Processes().draws(0, t))[0] != 5.0).flatten(1).float().mean(1)
+        for t in range(10)
+    ]
+    assert set(torch.cat(shares).tolist()) == {0.0, 1.0}
 
 
 def test_buffer_changes_only_where_chains_ran() -> None:

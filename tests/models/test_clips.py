@@ -71,6 +71,26 @@ def test_the_collapsed_descriptor_is_the_same_function(kind: str) -> None:
     assert torch.allclose(*slopes, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", DESCRIPTORS)
+def test_spectral_norm_bounds_every_layer(kind: str) -> None:
+    settings = DescriptorConfig(
+        clips=kind,
+        channels=DESCRIPTORS[kind],
+        init_std=0.1,
+        spectral_norm=True,  # type: ignore[arg-type]
+    )
+    f, x = ClipDescriptor(settings, 32, 16, 3), torch.rand(2, 3, 32, 16, 16)
+    for _ in range(30):  # each pass goes on with the power iteration
+        f(x)
+    norms = [
+        float(torch.linalg.matrix_norm(part.weight.detach().flatten(1), 2))
+        for part in f.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)
+    ]  # fmt: skip
+    assert len(norms) == len(DESCRIPTORS[kind]) + 1
+    assert norms == pytest.approx([1.0] * len(norms), rel=0.05)
+    torch.testing.assert_close(f.eval().collapsed()(x), f(x), rtol=1e-4, atol=1e-4)
+
+
 def test_the_authors_clips_have_the_authors_shapes() -> None:
     for kind, size, channels in (("FC_S_64", 64, (8, 6)), ("FC_S_128", 128, (8, 6, 5))):
         g = ClipGenerator(GeneratorConfig(clips=kind, channels=channels, latent=5), 64, size, 3)  # type: ignore[arg-type]
@@ -114,10 +134,13 @@ def test_a_loop_goes_on_as_it_began(kind: str, border: str) -> None:
     assert not torch.allclose(clip, turned, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["FC_S", "ST", "DEEP"])
-def test_a_looped_descriptor_does_not_know_where_a_clip_begins(kind: str) -> None:
-    f = descriptor(kind)
-    x = torch.rand(2, 3, 32, 16, 16) * 2 - 1
+@pytest.mark.parametrize(
+    ("kind", "size"), [("FC_S", 16), ("ST", 16), ("DEEP", 16), ("DEEP", 8), ("ST", 4)]
+)
+def test_a_looped_descriptor_does_not_know_where_a_clip_begins(kind: str, size: int) -> None:
+    """Also where the last layers see frames of a single pixel."""
+    f = descriptor(kind, size=size)
+    x = torch.rand(2, 3, 32, size, size) * 2 - 1
     with looped(f):
         assert torch.allclose(f(x), f(x.roll(f.unit, 2)), rtol=1e-4, atol=1e-4)
         assert torch.allclose(f.collapsed()(x), f(x), rtol=1e-4, atol=1e-3)

@@ -17,7 +17,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "odd": ("digits", {"channels": (8, 8, 8)}),
     "map": ("matlab-texture", {"channels": (8, 8, 8, 8)}),
     "cut map": ("texture", {"channels": (8, 8, 8, 8)}),
-    "FC_S_128": ("dynamic-texture", {"channels": (8, 8, 8)}),
+    "FC_S_128": ("dynamic-texture", {"clips": "FC_S_128", "channels": (8, 8, 8)}),
     "FC_S_64": ("dynamic-texture", {"clips": "FC_S_64", "channels": (8, 8)}),
     "valid": ("tf-dynamic-texture", {"channels": (8, 8, 8)}),
     "ST": ("dynamic-texture", ST),

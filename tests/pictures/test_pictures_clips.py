@@ -29,12 +29,10 @@ from coopnets.evaluate import open_extractor
 from coopnets.evaluate.motion import energy, look_at, measure, reconstruction, seam
 from coopnets.lds import learn
 from coopnets.model import CoopNets
+from small import CLIP_FLAGS
 
 TINY = [
-    "--frames", "32", "--generator.latent", "3", "--generator.channels", "8", "6", "5",
-    "--descriptor.channels", "6", "5", "--langevin.steps", "2", "--batch-size", "2",
-    "--chains", "2", "--memory", "2", "--precision", "fp32", "--generator.init-std", "0.3",
-    "--steps", "4",
+    *CLIP_FLAGS, "--langevin.steps", "2", "--batch-size", "2", "--chains", "2", "--steps", "4",
 ]  # fmt: skip
 """A model of clips that learns for a second."""
 SYSTEMS = (*work.OURS, "lds-5", "lds-3")
@@ -360,6 +358,7 @@ def test_clips_are_found_by_name(videos: Path, tmp_path: Path) -> None:
         (["--method", "descriptor"], "clips are drawn by both networks"),
         (["--generator.clips", "ST"], "give for instance --generator.channels"),
         (["--size", "9"], "--size 8 or 12 would do"),
+        (["--limit", "1"], "--limit: the experiment sets that itself"),
         (["--out", "FILE"], "as a run folder: File exists"),
         (["--publish", "FILE"], "is no folder"),
     ],

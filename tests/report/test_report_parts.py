@@ -1,6 +1,7 @@
 """Rules of health, choice of pictures and thinning of curves."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from coopnets.report.curves import binned
 from coopnets.report.health import checks, verdict
 from coopnets.report.history import History
 from coopnets.report.images import latest, over_time, spread
+from coopnets.report.settings import sample_command
 from coopnets.report.text import number
 from coopnets.runfolder import RunFolder
 
@@ -102,3 +104,10 @@ def test_thinning_keeps_means_and_extremes_and_skips_gaps() -> None:
 )
 def test_numbers_read_as_a_person_writes_them(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_the_command_that_draws_clips_is_one_that_the_method_knows(tmp_path: Path) -> None:
+    """Only a generator's clips have a length of one's own."""
+    folder = RunFolder(tmp_path)
+    assert "--seconds 10" in sample_command(folder, True, "coopnets")
+    assert "--seconds" not in sample_command(folder, True, "descriptor")

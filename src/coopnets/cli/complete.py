@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import tyro
 
-from coopnets.complete.latent import SIGMA
+from coopnets.complete.latent import SIGMA, STARTS, STEPS
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 
@@ -20,8 +20,8 @@ def complete(
     out: Path,
     method: Literal["generator", "descriptor", "both"] | None = None,
     samples: int | None = None,
-    steps: int = 60,
-    starts: int = 4,
+    steps: int = STEPS,
+    starts: int = STARTS,
     sigma: float = SIGMA,
     langevin_steps: int | None = None,
     blend: bool = True,
@@ -78,6 +78,7 @@ def complete(
         json: print the last line as JSON.
     """
     from coopnets.complete.latent import Search
+    from coopnets.complete.masks import is_drawn_here
     from coopnets.complete.pictures import complete_pictures
     from coopnets.evaluate.provenance import provenance
 
@@ -91,6 +92,20 @@ def complete(
     completer = model.completer(
         method=method, search=search, langevin_steps=langevin_steps, blend=blend, seed=seed
     )
+    idle = {
+        "generator": {"--langevin-steps": langevin_steps is not None},
+        "descriptor": {
+            "--steps": steps != STEPS, "--starts": starts != STARTS, "--sigma": sigma != SIGMA,
+            "--no-blend": not blend,
+        },
+    }  # fmt: skip
+    for option, given in idle.get(completer.by, {}).items():
+        if given:
+            raise CoopNetsError(
+                f"{option} does nothing with --method {completer.by}: leave it out"
+            )
+    if invert_mask and is_drawn_here(mask):
+        raise CoopNetsError("--invert-mask is of pictures of masks: leave it out")
     about = {
         "run": run, "images_from": images, "mask": mask, "inverted": invert_mask,
         "split": split, "limit": limit, "method": completer.by, "samples": samples,
@@ -99,6 +114,10 @@ def complete(
         **provenance(model.device),
     }  # fmt: skip
     if c.frames:
+        if data_dir is not None:
+            raise CoopNetsError(
+                "--data-dir is of named sets of pictures, and this model knows clips"
+            )
         from coopnets.complete.clips import clip_masks, complete_clips
 
         done, means = complete_clips(

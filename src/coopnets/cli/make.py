@@ -85,6 +85,8 @@ def sample(
         raise CoopNetsError(
             f"the method {model.config.method} has no {chosen}: leave out --source"
         )
+    if source == "generator" and langevin_steps:
+        raise CoopNetsError("--langevin-steps is of the descriptor: leave out --source generator")
     steps = 0 if source == "generator" else langevin_steps
     parts = model.stream(
         number, seed=seed, first=first, langevin_steps=steps, batch_size=batch_size,
@@ -168,6 +170,10 @@ def interpolate(
             "--pairs must be at least 1, --points at least 2, --langevin-steps at least 0"
         )
     model = CoopNets.from_pretrained(run, device)
+    if model.config.frames:
+        from coopnets.clipfiles import check_target
+
+        check_target(out, model.fps)
     images = model.interpolate(
         kind=kind, pairs=pairs, points=points, seed=seed, langevin_steps=langevin_steps
     )

@@ -35,6 +35,8 @@ from coopnets.evaluate.files import write_whole
 from coopnets.pictures import contact_sheet, save_grid
 
 PLAYING = "playing.webp"
+COLUMNS = 6
+"""Completions of a clip that sheet and moving picture show."""
 Extent = tuple[int, int]
 MaskOf = Callable[[int, Extent], Tensor]
 """From the number of a clip, and (height, width) of its own frames, to what is missing of those
@@ -145,7 +147,7 @@ def complete_clips(
                     entry.setdefault(measure, []).append(float(getattr(found, measure)[0]))
         entries.append(entry)
         if len(rows) < ROWS:
-            shown = [torch.where(hidden, GREY, x), *(to_unit(y) for y in kept)]
+            shown = [torch.where(hidden, GREY, x), *(to_unit(y) for y in kept[:COLUMNS])]
             rows.append(torch.cat([*shown, x] if truth else shown))
         if i < len(done):
             continue
@@ -255,7 +257,7 @@ def _drawn(file: Path, invert: bool) -> DrawnMask:
 def _fitting(drawn: DrawnMask, extent: Extent, c: Config) -> Tensor:
     """The mask at the size of the model, (1, H, W), by way of the clip's own crop and resize."""
     hidden, wanted = drawn.hidden, (c.size, c.size)
-    if hidden.shape == extent and hidden.shape != wanted:
+    if hidden.shape == extent and (hidden.shape != wanted or c.crop is not None):
         hidden = shrunk(hidden, c.size, c.crop)
     if hidden.shape != wanted:
         (height, width), (rows, columns) = hidden.shape, extent

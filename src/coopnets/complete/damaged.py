@@ -13,9 +13,11 @@ from coopnets.data.files import is_image
 from coopnets.data.resolve import find_source
 from coopnets.data.source import Contents
 from coopnets.data.stream import limited
-from coopnets.errors import DataError
+from coopnets.errors import DataError, SplitError
 
 WEIGHT = 0.01
+OPAQUE = 128
+"""Alpha from which on a pixel counts as being there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Damaged:
         name: where it comes from, relative to what was asked for.
         pixels: uint8 (C, H, W), of the model's channels, and its size unless it knows any.
         extent: (height, width) of the original.
-        holes: boolean (H, W), true where the original is transparent: nobody knows what was
+        holes: boolean (H, W), true where the original is mostly transparent: nobody knows what was
             there; None if nothing is.
     """
 
@@ -69,7 +71,7 @@ def open_damaged(
 def _contents(source: str, split: str | None, data_dir: Path) -> Contents:
     try:
         return find_source(source, split or "test", data_dir).open()
-    except DataError:
+    except SplitError:
         if split is not None:
             raise
     return find_source(source, "train", data_dir).open()
@@ -110,7 +112,7 @@ def _pictures(
             last = f"cannot read {item.name}: {reason(error)}"
             say(last)
             continue
-        holes = None if alpha is None or alpha.all() else alpha == 0
+        holes = None if alpha is None or alpha.min() >= OPAQUE else alpha < OPAQUE
         if holes is not None and size is not None:
             holes = shrunk(holes, size, crop)
         yield Damaged(item.name, pixels, extent, holes)

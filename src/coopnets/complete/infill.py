@@ -59,7 +59,8 @@ class Completer:
         precision: arithmetic inside the networks.
 
     Raises:
-        CoopNetsError: a network that the method needs is not there.
+        CoopNetsError: a network that the method needs is not there, there is no such method, or
+            the steps are fewer than none.
     """
 
     def __init__(
@@ -85,6 +86,10 @@ class Completer:
         self.few = config.frames > 0
         self._proposals: dict[int, tuple[Tensor, Tensor]] = {}
         lacking = {"generator": g is None, "descriptor": f is None, "both": not (g and f)}
+        if self.by not in lacking:
+            raise CoopNetsError(f"method {self.by}: choose among {', '.join(lacking)}")
+        if langevin_steps is not None and langevin_steps < 0:
+            raise CoopNetsError(f"langevin_steps is {langevin_steps}: it must be at least 0")
         if lacking[self.by]:
             other = "descriptor" if g is None else "generator"
             raise CoopNetsError(
@@ -98,8 +103,8 @@ class Completer:
         """Complete images.
 
         Args:
-            x: images, (B, C, ...) in [-1, 1], of any size if the model is of textures; hidden
-                values are never looked at.
+            x: images, (B, C, ...) in [-1, 1], of any size if the model is of textures, and of any
+                floating type, computed with in fp32; hidden values are never looked at.
             mask: boolean, (B, 1, ...) or (B, C, ...), true where hidden.
             first: number of the first image, which names its random numbers.
             sample: number of the completion, to draw one of many; None makes the one that
@@ -112,9 +117,11 @@ class Completer:
             CoopNetsError: the model knows one size, and it is not that of x, or memory does not
                 suffice.
         """
-        if not self.config.frames and x.shape[-2:] != (self.config.size, self.config.size):
-            return self._framed(x, mask, first, sample)
-        return self._completed(x, mask, first, sample)
+        mask = mask.expand(len(x), -1, *x.shape[2:])
+        own = self.config.frames or x.shape[-2:] == (self.config.size, self.config.size)
+        complete = self._completed if own else self._framed
+        y = complete(x.float(), mask, first, sample)
+        return torch.where(mask, y.to(x.dtype), x)
 
     def _completed(self, x: Tensor, mask: Tensor, first: int, sample: int | None) -> Tensor:
         y = None if self.by == "descriptor" else self.generated(x, mask, first, sample)

@@ -39,6 +39,8 @@ PROBE = 0.01
 """Length of the first move along the gradient, from which the curvature is first known."""
 NEAR = 1e-4
 """Shorter moves tell of rounding rather than of curvature."""
+STEPS = 60
+STARTS = 4
 SIGMA = 1.0
 """Standard deviation of what g leaves unexplained, above the 0.3 of the training: neighbouring
 pixels err alike, so that an image says less about z than as many independent pixels would, and a
@@ -54,9 +56,9 @@ class Search:
         CoopNetsError: one of the numbers is too small to look with.
     """
 
-    steps: int = 60
+    steps: int = STEPS
     """Langevin steps of the chain that is kept."""
-    starts: int = 4
+    starts: int = STARTS
     """Chains that begin, at those of ``proposals`` that fit best."""
     trial: int = 10
     """Steps after which only the chain with the least visible error goes on."""

@@ -13,13 +13,10 @@ import torch
 from torch import Tensor
 
 from coopnets.chance import stream
-from coopnets.complete.damaged import Damaged, shrunk, stem
+from coopnets.complete.damaged import OPAQUE, Damaged, shrunk, stem
 from coopnets.data.decode import reason, transparency, upright
 from coopnets.data.files import is_image, walk
 from coopnets.errors import CoopNetsError
-
-OPAQUE = 128
-"""Alpha from which on a pixel of a mask counts as being there."""
 
 MaskOf = Callable[[int, Damaged], Tensor]
 """From a picture and its number to its mask, boolean (1, H, W)."""
@@ -74,6 +71,11 @@ def squares(spec: str, size: Size, seed: int) -> Callable[[int], Tensor] | None:
     if kind == "center":
         return lambda number: middle
     return lambda number: random_square(int(side), size, seed, number)
+
+
+def is_drawn_here(spec: str) -> bool:
+    """Whether a mask comes from no file: a square, or frames of a clip."""
+    return _is_square(spec) or spec.startswith("frames:")
 
 
 def _is_square(spec: str) -> bool:
@@ -173,11 +175,15 @@ def open_masks(
             return found(number)
 
         return place
-    path = Path(spec).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(spec).expanduser()
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, an unknown ~user
+        raise CoopNetsError(f"--mask {spec}: {error}") from error
+    if folder:
         files = _Folder(path)
         return lambda number, picture: _fitting(files.of(picture), picture, crop, invert)
-    if path.is_file():
+    if file:
         drawn = read_mask(path)
         return lambda number, picture: _fitting(drawn, picture, crop, invert)
     raise CoopNetsError(
@@ -224,7 +230,7 @@ def read_mask(file: Path) -> DrawnMask:
 def _fitting(drawn: DrawnMask, picture: Damaged, crop: int | None, invert: bool) -> Tensor:
     """The mask at the size of the pixels, by way of the picture's own crop and resize."""
     hidden, wanted = ~drawn.hidden if invert else drawn.hidden, picture.pixels.shape[1:]
-    if hidden.shape == picture.extent and hidden.shape != wanted:
+    if hidden.shape == picture.extent and (hidden.shape != wanted or crop is not None):
         hidden = shrunk(hidden, wanted[0], crop)
     if hidden.shape != wanted:
         (height, width), (rows, columns) = hidden.shape, picture.extent
@@ -247,19 +253,28 @@ class _Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.files = {stem(name): name for name in walk(folder) if is_image(name)}
+        self.files: dict[str, list[str]] = {}
+        for name in filter(is_image, walk(folder)):
+            self.files.setdefault(stem(name), []).append(name)
         if not self.files:
             raise CoopNetsError(f"--mask {folder}: there are no pictures in this folder")
 
     def of(self, picture: Damaged) -> DrawnMask:
         wanted = stem(picture.name)
-        name = self.files.get(wanted) or self.files.get(PurePosixPath(wanted).name)
-        if name is None:
+        found = self.files.get(wanted) or self.files.get(PurePosixPath(wanted).name, [])
+        if picture.name in found:
+            found = [picture.name]
+        if not found:
             raise CoopNetsError(
                 f"--mask {self.folder}: no mask for {picture.name}; masks have their pictures' "
                 f"names, for instance {PurePosixPath(wanted).name}.png"
             )
-        return read_mask(self.folder / name)
+        if len(found) > 1:
+            raise CoopNetsError(
+                f"--mask {self.folder}: {' and '.join(found)} are both masks for {picture.name}: "
+                "leave one"
+            )
+        return read_mask(self.folder / found[0])
 
 
 def _both(size: Size) -> tuple[int, int]:

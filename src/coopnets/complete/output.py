@@ -27,6 +27,8 @@ SIDE = 256
 """Pixels of a side on the sheet, about, of larger images."""
 GREY = 0.0
 """What hidden pixels look like on the sheet, in [-1, 1]."""
+LONGEST = 200
+"""Bytes of a file name, less ending and number; file systems take 255."""
 MEASURES = ("error", "psnr", "ssim")
 MADE_BY = ("coopnets", "commit", "machine")
 """What is said of a command and does not decide whether another one is the same."""
@@ -63,7 +65,8 @@ class Output:
         before = begun(folder, about, (SHEET,))
         self._earlier = 0.0 if before is None else float(before["seconds"])
         listed = [] if before is None else before["images"]
-        self._ours = {name for entry in listed for name in entry["files"]}
+        self._ours = set(before.get("files", [])) if before else set()
+        self._ours |= {name for entry in listed for name in entry["files"]}
         whole = [all((folder / name).exists() for name in entry["files"]) for entry in listed]
         self.kept = whole.index(False) if False in whole else len(whole)
         self._listed = listed[: self.kept]
@@ -108,6 +111,7 @@ class Output:
             if (self.folder / name).exists() and name not in self._ours:
                 raise CoopNetsError(f"{self.folder / name} is there already: choose another --out")
             self._waiting[name] = image
+            self._ours.add(name)
         entry: dict[str, Any] = {
             "name": picture.name, "files": files, "hidden": int(mask.sum()),
         }  # fmt: skip
@@ -138,6 +142,8 @@ class Output:
             "compared": len(known), "mean": means, "seconds": round(self._earlier + seconds, 2),
             "images": self.images,
         }  # fmt: skip
+        if not finished:
+            content["files"] = sorted(self._ours)
         self._write(RESULTS, json.dumps(content, indent=1).encode())
         for name, image in self._waiting.items():
             self._write(name, as_png(image))
@@ -177,6 +183,7 @@ class Output:
     def _own(self, name: str) -> str:
         """A file name of its own for a picture: 2/cat.jpg becomes 2-cat, mnist[7] mnist-7."""
         plain = re.sub(r"[^\w.]+", "-", stem(name)).strip("-.") or "image"
+        plain = plain.encode()[-LONGEST:].decode(errors="ignore")
         own, again = plain, 1
         while own in self._names | {Path(SHEET).stem}:
             again += 1

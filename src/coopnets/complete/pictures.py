@@ -10,7 +10,7 @@ import torch
 
 from coopnets.complete.damaged import Damaged, open_damaged
 from coopnets.complete.infill import Completer
-from coopnets.complete.masks import open_masks
+from coopnets.complete.masks import MaskOf, open_masks
 from coopnets.complete.output import Output
 from coopnets.config import Config
 from coopnets.data.pixels import to_unit
@@ -54,6 +54,8 @@ def complete_pictures(
     c, began = completer.config, time.perf_counter()
     size = None if own_size(c) else c.size
     mask_of = open_masks(mask, size, c.crop, seed=seed, invert=invert)
+    if _same(source, mask):
+        mask_of = _of_itself(mask_of)
     pictures = open_damaged(
         source, size=size, channels=c.image_channels, crop=c.crop, split=split, limit=limit,
         data_dir=data_dir, say=say,
@@ -82,6 +84,28 @@ def complete_pictures(
         output.save(time.perf_counter() - began)
         pace(done)
     return done, output.save(time.perf_counter() - began, finished=True)
+
+
+def _same(source: str, mask: str) -> bool:
+    """Whether both are one file or folder, whose pictures are their own masks."""
+    try:
+        return Path(source).expanduser().samefile(Path(mask).expanduser())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _of_itself(mask_of: MaskOf) -> MaskOf:
+    """The masks of pictures that are their own; without a hole, what is bright would be one."""
+
+    def own(number: int, picture: Damaged) -> torch.Tensor:
+        if picture.holes is None:
+            raise CoopNetsError(
+                f"{picture.name} is its own mask and has no transparent part: there is nothing to "
+                "complete in it"
+            )
+        return mask_of(number, picture)
+
+    return own
 
 
 def _batches(pictures: Iterator[Damaged], size: int) -> Iterator[list[Damaged]]:

@@ -7,7 +7,7 @@ from typing import Any
 from coopnets.data.decode import Raw
 from coopnets.data.source import Contents, Item, Source, one_line
 from coopnets.data.tables import COLUMNS, bytes_of
-from coopnets.errors import DataError
+from coopnets.errors import DataError, SplitError
 
 PREFIX = "hf:"
 
@@ -52,7 +52,9 @@ def _opened(name: str, config: str | None, split: str) -> tuple[Any, str]:
     except DataError:
         raise
     except Exception as error:  # the hub client raises its own, requests' and pyarrow's errors
-        raise DataError(
+        # of a split that is not there the client says so, in a ValueError
+        kind = SplitError if isinstance(error, ValueError) and "split" in str(error) else DataError
+        raise kind(
             f"cannot open hf:{name} split '{split}': {one_line(error)}; "
             "check the name, the split, the config and the network"
         ) from error

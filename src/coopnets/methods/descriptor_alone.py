@@ -116,7 +116,7 @@ class DescriptorAlone:
         if c.chain.start == "noise":
             return noise, None
         places = draws.uniform(c.chain.buffer).argsort()[: c.chains]
-        anew = draws.uniform(c.chains, 1, 1, 1) < c.chain.restart
+        anew = draws.uniform(c.chains, *[1] * len(self.image)) < c.chain.restart
         return torch.where(anew, noise, self.extras["buffer"][places].float()), places
 
     def run(self, x: Tensor, t: int, draws: Draws) -> tuple[Tensor, Trace]:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.config import Config, DescriptorConfig, GeneratorConfig
 from coopnets.models.layers import BatchNorm2d, activation, ends, start_normal
@@ -113,6 +114,10 @@ class ClipDescriptor(nn.Module):
         self.layers = nn.Sequential(*layers)
         if config.init_std is not None:
             start_normal(self, config.init_std)
+        if config.spectral_norm:
+            for part in list(self.modules()):
+                if isinstance(part, nn.Conv2d | nn.Linear):
+                    spectral_norm(part)
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each clip: (B, C, T, H, W) in about [-1, 1] to (B,)."""
@@ -309,7 +314,7 @@ def _descending(
 ) -> TimeConv | WholeFrames | WholeClip:
     if layer.frames == WHOLE:
         return WholeClip(time * side * side * width, out)
-    if layer.side == WHOLE or side == 1:
+    if layer.side == WHOLE or (side == 1 and layer.padding is not None):
         padding = layer.padding or 0
         return WholeFrames(side * side * width, out, layer.frames, layer.step, padding)
     return TimeConv(width, out, layer.frames, layer.step, layer.side, layer.stride, layer.padding)

@@ -48,7 +48,7 @@ def page(folder: RunFolder) -> str:
         _health(folder, history, unit, reading),
         _pictures(folder, last, size, reading, clips),
         *curve_sections(history, unit, reading.curves),
-        _commands(folder, described, clips),
+        _commands(folder, described, clips, method),
         _settings(config),
         _log(folder),
         _footer(described, data),
@@ -145,18 +145,20 @@ def _pictures(
     earlier = "".join(_snapshot(snapshot) for snapshot in over_time(folder, size))
     return (
         f"<section><h2>Pictures at iteration {last.iteration:,}</h2>"
-        f'<div class="last {count}{fine}">{panels}</div>{_playing(folder)}<h2>Over time</h2>'
+        f'<div class="last {count}{fine}">{panels}</div>{_playing(folder, last)}<h2>Over time</h2>'
         f'<p class="note">{escape(reading.pictures)} All grids are in the folder grids.</p>'
         f'<div class="time {count}">{earlier}</div></section>'
     )
 
 
-def _playing(folder: RunFolder) -> str:
+def _playing(folder: RunFolder, last: Snapshot) -> str:
     """The last clips as they move, if there are any."""
     playing = moving(folder)
     if playing is None:
         return ""
-    note = "Playing: data, proposed and revised beside each other, a row for each clip."
+    *others, end = last.panels
+    what = f"{', '.join(others)} and {end}" if others else end
+    note = f"Playing: {what} beside each other, a row for each clip."
     return f"<figure>{_image(playing, 'clips')}<figcaption>{note}</figcaption></figure>"
 
 
@@ -179,8 +181,8 @@ def _image(picture: Picture, alt: str) -> str:
     )
 
 
-def _commands(folder: RunFolder, described: dict[str, Any], clips: bool) -> str:
-    drawing = escape(sample_command(folder, clips))
+def _commands(folder: RunFolder, described: dict[str, Any], clips: bool, method: str) -> str:
+    drawing = escape(sample_command(folder, clips, method))
     return (
         f"<h2>Go on from here</h2><p>Draw samples:</p><pre>{drawing}</pre>"
         "<p>Train longer: raise <code>--max-time</code> or <code>--steps</code> in</p>"

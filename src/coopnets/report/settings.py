@@ -78,12 +78,11 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
     return shlex.join([*words, "--max-time", "30m"])
 
 
-def sample_command(folder: RunFolder, clips: bool = False) -> str:
-    """The command that draws samples: a grid of pictures, or a clip."""
+def sample_command(folder: RunFolder, clips: bool = False, method: str = "coopnets") -> str:
+    """The command that draws samples: a grid of pictures, or a clip; a pair's is of any length."""
     if clips:
-        return shlex.join(
-            ["coopnets", "sample", str(folder.path), "--seconds", "10", "--out", "clip.mp4"]
-        )
+        length = ["--seconds", "10"] if method == "coopnets" else []
+        return shlex.join(["coopnets", "sample", str(folder.path), *length, "--out", "clip.mp4"])
     return shlex.join(["coopnets", "sample", str(folder.path), "-n", "64", "--out", "grid.png"])
 
 

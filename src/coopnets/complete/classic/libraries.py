@@ -32,7 +32,7 @@ def biharmonic(x: Tensor, mask: Tensor) -> Tensor:
         mask: boolean, broadcasts to x and is the same for all channels, true where hidden.
 
     Raises:
-        CoopNetsError: scikit-image is not installed.
+        CoopNetsError: scikit-image is not installed, or the mask differs by channel.
     """
     inpaint = library("biharmonic").inpaint_biharmonic
     filled = x.detach().cpu().clone()
@@ -60,9 +60,10 @@ def telea(x: Tensor, mask: Tensor) -> Tensor:
 
 def _pairs(x: Tensor, mask: Tensor) -> list[tuple[Tensor, np.ndarray]]:
     """Each image, hidden pixels blanked, with its hole (H, W)."""
-    blank = torch.where(mask, 0.0, x.detach()).cpu()
-    hidden = mask.expand(len(x), *mask.shape[1:])[:, 0].expand(len(x), *x.shape[-2:])
-    return list(zip(blank, hidden.cpu().numpy(), strict=True))
+    blank, full = torch.where(mask, 0.0, x.detach()).cpu(), mask.expand(x.shape).cpu()
+    if bool((full != full[:, :1]).any()):
+        raise CoopNetsError("biharmonic and telea take masks that are the same for all channels")
+    return list(zip(blank, full[:, 0].numpy(), strict=True))
 
 
 def library(method: str) -> ModuleType:

@@ -48,7 +48,7 @@ def fill(x: Tensor, mask: Tensor, method: Method) -> Tensor:
         CoopNetsError: a plane has no visible pixel, or too few of them for the method.
     """
     height, width = x.shape[-2:]
-    filled = x.detach().double().cpu().clone()
+    filled = x.detach().double().cpu().clone(memory_format=torch.contiguous_format)
     planes = filled.view(-1, height, width).numpy()
     hidden = mask.expand(x.shape).reshape(-1, height, width).cpu().numpy()
     for group in grouped(hidden):
