@@ -33,9 +33,10 @@ class Table:
     values: dict[tuple[str, int, str], np.ndarray]
     sides: tuple[int, ...]
 
-    def rivals(self) -> list[str]:
-        """The other columns of the paper that are there, in its order."""
-        return [m for m in METHODS[1:] if ("error", self.sides[0], m) in self.intervals]
+    def rivals(self, networks: bool = True) -> list[str]:
+        """The other columns of the paper that are there, in its order; also that of a network."""
+        others = [m for m in METHODS[1:] if networks or m != "dcgan"]
+        return [m for m in others if ("error", self.sides[0], m) in self.intervals]
 
 
 def tabulate(cells: dict[int, list[Cell]], chosen: str) -> Table:
@@ -62,6 +63,8 @@ def markdown(table: Table, about: list[str], rates: dict[str, float]) -> str:
         "# Completion", "", *about, "", "## This run", "", *_grid(table, main), "",
         "## As published", "", *_published(table.sides), "",
         "## CoopNets against the best other column of the paper", "", *_verdicts(table), "",
+        "## CoopNets against the best column without a network, where the paper's second is", "",
+        *_verdicts(table, networks=False), "",
         "## Variants of the networks' completions", "", *_grid(table, variants), "",
         "## Seconds an image", "", "| method | " + " | ".join(rates) + " |",
         "| --- |" + " ---: |" * len(rates),
@@ -104,8 +107,10 @@ def _published(sides: tuple[int, ...]) -> list[str]:
     return [*rows, "", MINIMUM]
 
 
-def verdicts(table: Table) -> list[dict[str, Any]]:
+def verdicts(table: Table, networks: bool = True) -> list[dict[str, Any]]:
     """For each row: the best other column, the margin, and whether it is beyond chance.
+
+    Without ``networks`` DCGAN is passed over; the published one was the last but one.
 
     ``ahead`` means that the mean of CoopNets is outside the other's interval, on the better
     side; ``difference`` is the interval of the difference image by image.
@@ -113,10 +118,10 @@ def verdicts(table: Table) -> list[dict[str, Any]]:
     found = []
     for measure, sign in (("error", 1), ("psnr", -1)):
         for side in table.sides:
-            if ("error", side, "coopnets") not in table.intervals or not table.rivals():
+            if ("error", side, "coopnets") not in table.intervals or not table.rivals(networks):
                 continue
             second = min(
-                table.rivals(), key=lambda c: sign * table.intervals[measure, side, c].mean
+                table.rivals(networks), key=lambda c: sign * table.intervals[measure, side, c].mean
             )
             ours, theirs = (table.intervals[measure, side, c] for c in ("coopnets", second))
             bound = theirs.low if sign == 1 else theirs.high
@@ -141,12 +146,12 @@ def _published_margin(measure: str, side: int, sign: int) -> float | None:
     return (theirs - ours) / theirs if measure == "error" else ours - theirs
 
 
-def _verdicts(table: Table) -> list[str]:
+def _verdicts(table: Table, networks: bool = True) -> list[str]:
     rows = [
         "| | | second | margin | published margin | outside its interval | difference by image |",
         "| --- | --- | --- | ---: | ---: | --- | --- |",
     ]
-    for v in verdicts(table):
+    for v in verdicts(table, networks):
         error = v["measure"] == "error"
         margin, published = (
             "" if m is None else f"{100 * m:.1f} %" if error else f"{m:.3f} dB"

@@ -92,7 +92,8 @@ def save(
         for (measure, side, column), found in sorted(table.intervals.items())
     ]  # fmt: skip
     content = {
-        "about": about, "rows": rows, "verdicts": verdicts(table), "seconds_an_image": rates,
+        "about": about, "rows": rows, "verdicts": verdicts(table),
+        "without a network": verdicts(table, networks=False), "seconds_an_image": rates,
     }  # fmt: skip
     write(out / "table.md", text)
     write(out / "table.json", json.dumps(content, indent=1))

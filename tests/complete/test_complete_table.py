@@ -360,6 +360,12 @@ def test_verdicts(experiment: Any) -> None:
     assert found["error"]["published margin"] == pytest.approx((0.120 - 0.115) / 0.120)
     assert found["psnr"]["ahead"] and found["psnr"]["margin"] > 0
     assert found["psnr"]["published margin"] == pytest.approx(16.893 - 16.665)
+    both = tabulate(
+        {30: [cell("both", -0.05), cell("dcgan", -0.04), cell("inter-4", 0.0)]}, "both"
+    )
+    assert verdicts(both)[0]["second"] == "dcgan"
+    assert verdicts(both, networks=False)[0]["second"] == "inter-4"
+    assert verdicts(both, networks=False)[0]["margin"] == pytest.approx(0.05 / base.mean())
     near = tabulate({30: [cell("both", -0.0005), cell("inter-4", 0.0)]}, "both")
     assert not any(v["ahead"] for v in verdicts(near))
     behind = tabulate({30: [cell("both", 0.05), cell("inter-4", 0.0)]}, "both")
