@@ -39,7 +39,7 @@ def spoken(script: str, words: Sequence[str]) -> str:
 def _without_place(word: str) -> str:
     """The last part of a path, and what stands for a name (``{}``) with all below it."""
     option, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
-    parts = value.split("/")
+    parts = value.rstrip("/").split("/")
     named = [i for i, part in enumerate(parts) if "{" in part]
     return option + equals + "/".join(parts[min(named, default=-1) :])
 

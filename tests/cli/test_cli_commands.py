@@ -117,10 +117,10 @@ def test_samples_of_the_command_are_those_of_the_library(
 
 def test_sources_differ(trained: Path, tmp_path: Path) -> None:
     found = {}
-    for source in ("descriptor", "generator"):
+    for source, steps in (("descriptor", ["--langevin-steps", "50"]), ("generator", [])):
         out = tmp_path / f"{source}.npz"
-        assert main(["sample", str(trained), "--out", str(out), "-n", "4",
-                     "--source", source, "--langevin-steps", "50"]) == 0  # fmt: skip
+        argv = ["sample", str(trained), "--out", str(out), "-n", "4", "--source", source]
+        assert main([*argv, *steps]) == 0
         found[source] = np.load(out)["images"]
     assert (found["descriptor"] != found["generator"]).any()
     generated = to_pixels(CoopNets.from_pretrained(trained).generate(4)).numpy()

@@ -19,7 +19,7 @@ from small import FLAGS
 
 
 def test_records_leave_out_where_things_lie() -> None:
-    words = ["--train", "/home/me/scenes/{}/train", "--test=/home/me/test", "--out", "a/b",
+    words = ["--train", "/home/me/scenes/{}/train", "--test=/home/me/test/", "--out", "a/b",
              "--may-show", "ps_*", "--minutes", "20"]  # fmt: skip
     assert spoken("experiments/x/make.py", words) == (
         "python experiments/x/make.py --train '{}/train' --test=test --out b --may-show 'ps_*' "
