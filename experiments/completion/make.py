@@ -154,7 +154,8 @@ def _done(given: argparse.Namespace, more: Sequence[str]) -> dict[Path, CoopNets
     elif given.dcgan in done:
         jobs.check_dcgan(done[given.dcgan])
     configs = [model.config for model in done.values()]
-    if _trains(given) and not {"--size", "--image-channels", "--crop"} & {*more}:
+    changed = {word.partition("=")[0] for word in more}
+    if _trains(given) and not {"--size", "--image-channels", "--crop"} & changed:
         configs.append(preset(given.preset))
     images = {(c.size, c.image_channels, c.crop) for c in configs}
     if len(images) > 1:

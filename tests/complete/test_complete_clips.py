@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,32 @@ def test_pictures_have_no_start(tmp_path: Path, capsys: Err) -> None:
     more = ["--mask", "center:4", "--start", "3"]
     assert main(command(model, tmp_path / "a.png", tmp_path / "out", *more)) == 1
     assert "--start is of clips" in capsys.readouterr().err
+
+
+def test_a_command_that_is_interrupted_again_earlier_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it made before is its own still, even if that comes later than where it is now."""
+    for i in range(3):
+        save_animation(tmp_path / "set" / f"{i}.gif", LEVELS[i : i + 32])
+    usual, left, out = Completer.__call__, [2], tmp_path / "out"
+
+    def stopped(self: Completer, x: Tensor, mask: Tensor, **more: Any) -> Tensor:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return usual(self, x, mask, **more)
+
+    monkeypatch.setattr(Completer, "__call__", stopped)
+    words = command(model, tmp_path / "set", out, "--mask", "frames:5")
+    assert main(words) == 130
+    shutil.rmtree(out / "000000")
+    left[0] = 1  # the first again, but not the second, which is there
+    assert main(words) == 130
+    left[0] = 9
+    assert main(words) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["completed"] == 3 and "files" not in results
 
 
 def test_interrupted_commands_go_on(

@@ -22,6 +22,7 @@ from coopnets.complete.output import (
     ROWS,
     SHEET,
     begun,
+    made_before,
     read_pixels,
 )
 from coopnets.complete.scores import scores
@@ -121,7 +122,7 @@ def complete_clips(
     about = {**about, "start": start}
     before = begun(out, about, (SHEET, PLAYING))
     listed = before["clips"] if before else []
-    ours = {name for entry in listed for name in entry["files"]}
+    ours = made_before(before, listed)
     done = [*takewhile(lambda e: all((out / name).exists() for name in e["files"]), listed)]
     if done:
         say(f"{len(done):,} were completed before")
@@ -151,7 +152,8 @@ def complete_clips(
             rows.append(torch.cat([*shown, x] if truth else shown))
         if i < len(done):
             continue
-        _note(out, about, entries, truth, finished=False)  # what is named there is ours
+        ours |= {*names}
+        _note(out, about, entries, truth, ours)  # what is named there is ours
         for name, y in zip(names, kept, strict=True):
             with _writing(out / name):
                 if (out / name).exists():
@@ -162,18 +164,24 @@ def complete_clips(
     moving = animation(torch.cat(rows), clips.fps, columns=len(rows[0]))
     with _writing(out / PLAYING):
         write_whole(out / PLAYING, moving)
-    means = _note(out, about, entries, truth, finished=True)
+    means = _note(out, about, entries, truth, None)
     return len(entries), {m: {"mean": v, "95 %": None} for m, v in means.items()}
 
 
 def _note(
-    out: Path, about: dict[str, Any], entries: list[dict[str, Any]], truth: bool, finished: bool
-) -> dict[str, float]:
-    """Write results.json; return the means, empty without truth."""
+    out: Path, about: dict[str, Any], entries: list[dict[str, Any]], truth: bool,
+    ours: set[str] | None,
+) -> dict[str, float]:  # fmt: skip
+    """Write results.json; return the means, empty without truth.
+
+    ``ours`` names what is or will be written; None ends the command.
+    """
     means = {m: sum(sum(e[m]) / len(e[m]) for e in entries) / len(entries)
              for m in MEASURES if truth}  # fmt: skip
-    content = {**about, "finished": finished, "completed": len(entries), "mean": means,
+    content = {**about, "finished": ours is None, "completed": len(entries), "mean": means,
                "clips": entries}  # fmt: skip
+    if ours is not None:
+        content["files"] = sorted(ours)
     with _writing(out / RESULTS):
         write_whole(out / RESULTS, json.dumps(content, indent=1).encode())
     return means

@@ -65,8 +65,7 @@ class Output:
         before = begun(folder, about, (SHEET,))
         self._earlier = 0.0 if before is None else float(before["seconds"])
         listed = [] if before is None else before["images"]
-        self._ours = set(before.get("files", [])) if before else set()
-        self._ours |= {name for entry in listed for name in entry["files"]}
+        self._ours = made_before(before, listed)
         whole = [all((folder / name).exists() for name in entry["files"]) for entry in listed]
         self.kept = whole.index(False) if False in whole else len(whole)
         self._listed = listed[: self.kept]
@@ -226,6 +225,17 @@ def begun(folder: Path, about: dict[str, Any], others: tuple[str, ...]) -> dict[
         )
     found: dict[str, Any] = before
     return found
+
+
+def made_before(before: dict[str, Any] | None, listed: list[dict[str, Any]]) -> set[str]:
+    """Names of all that an unfinished command has written, also what it is to make again.
+
+    Args:
+        before: its results.json, if there is one.
+        listed: the entries in it.
+    """
+    named = {name for entry in listed for name in entry["files"]}
+    return named | set(before.get("files", []) if before else [])
 
 
 def _small(images: Tensor) -> Tensor:

@@ -14,10 +14,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.config import Config, DescriptorConfig, GeneratorConfig
-from coopnets.models.layers import BatchNorm2d, activation, ends, start_normal
+from coopnets.models.layers import BatchNorm2d, activation, bound_spectra, ends, start_normal
 from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
 WHOLE = 0
@@ -115,9 +114,7 @@ class ClipDescriptor(nn.Module):
         if config.init_std is not None:
             start_normal(self, config.init_std)
         if config.spectral_norm:
-            for part in list(self.modules()):
-                if isinstance(part, nn.Conv2d | nn.Linear):
-                    spectral_norm(part)
+            bound_spectra(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each clip: (B, C, T, H, W) in about [-1, 1] to (B,)."""

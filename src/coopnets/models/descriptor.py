@@ -9,10 +9,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.config import DescriptorConfig
-from coopnets.models.layers import Conv2d, activation, start_normal
+from coopnets.models.layers import Conv2d, activation, bound_spectra, start_normal
 from coopnets.models.packed import dotted, packed, packs
 
 
@@ -56,9 +55,7 @@ class Descriptor(nn.Module):
         if config.init_std is not None:
             start_normal(self, config.init_std)
         if config.spectral_norm:
-            for layer in self.modules():
-                if isinstance(layer, nn.Conv2d | nn.Linear):
-                    spectral_norm(layer)
+            bound_spectra(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each image: (B, C, H, W) in about [-1, 1] to (B,).

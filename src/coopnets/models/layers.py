@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from coopnets.models.patches import convolve, convolve_transposed, deep, thin
 
@@ -203,3 +204,10 @@ def start_normal(net: nn.Module, std: float) -> None:
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def bound_spectra(net: nn.Module) -> None:
+    """Divide every weight by its largest singular value, in place (Miyato et al., ICLR 2018)."""
+    for layer in list(net.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            spectral_norm(layer)
