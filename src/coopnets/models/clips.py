@@ -201,6 +201,8 @@ class ClipGenerator(nn.Module):
                 f"{self.least} on: --frames {max(self.least, frames // self.unit * self.unit)} "
                 "would do"
             )
+        if config.still and self.grows:
+            raise ValueError("generator ST makes frames of any size: leave out --generator.still")
         self.latent_shape = self.shape(frames, size, size)
         widths = [config.latent, *config.channels, image_channels]
         layers: list[nn.Module] = []
@@ -215,6 +217,8 @@ class ClipGenerator(nn.Module):
             )  # fmt: skip
             if i + 1 < len(self.plan):
                 layers += activated(config, widths[i + 1])
+        if config.still:
+            layers.append(Still(size, image_channels))
         self.layers = nn.Sequential(*layers, nn.Tanh())
         if config.init_std is not None:
             start_normal(self, config.init_std)
@@ -296,6 +300,22 @@ class FrameNorm(nn.Module):
         """Normalise (B, T, H, W, C) channel by channel."""
         y: Tensor = self.norm(x.flatten(0, 1).permute(0, 3, 1, 2))
         return torch.unflatten(y.permute(0, 2, 3, 1), 0, x.shape[:2])
+
+
+class Still(nn.Module):
+    """What all frames share: a frame that is added to each."""
+
+    AHEAD = 10.0
+    """How many times faster it is learnt than the rest: Adam moves any number by its rate in a
+    step, whatever the number is for, and what moves is easier to make once this is there."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(size, size, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames (B, T, H, W, C) with the frame added."""
+        return x + self.AHEAD * self.bias
 
 
 def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
