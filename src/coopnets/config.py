@@ -78,10 +78,6 @@ class GeneratorConfig:
     clips: ClipGeneratorType = "FC_S_64"
     """Network of clips, by the authors' names; ``latent`` numbers at each position of a sequence,
     or of a map (ST), ``channels`` those of its hidden layers."""
-    still: bool = False
-    """Clips of a camera that stands still: one frame is learnt by itself and added to all frames
-    before the tanh, so that the other layers make only what moves. Not of ST, whose frames have
-    no fixed places."""
     norm: Literal["batch", "none"] = "batch"
     """Batch statistics while training; running statistics whenever samples are drawn, so that
     a sample never depends on its neighbours."""

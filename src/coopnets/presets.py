@@ -13,6 +13,7 @@ from coopnets.config import (
     DescriptorConfig,
     GeneratorConfig,
     LangevinConfig,
+    ObservedConfig,
     OptimizerConfig,
 )
 from coopnets.errors import CoopNetsError
@@ -131,17 +132,19 @@ dynamic_texture = replace(
     preset="dynamic-texture",
     frames=64,
     descriptor=DescriptorConfig(
-        clips="DEEP", channels=(16, 32, 64, 128, 256), outputs=1, init_std=None
+        clips="DEEP", channels=(8, 16, 32, 64, 128), outputs=1, init_std=None
     ),
     generator=GeneratorConfig(
-        clips="DEEP", latent=8, border="cut", channels=(256, 256, 128, 64, 32), activation="relu"
+        clips="DEEP", latent=32, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
-    batch_size=2,
-    chains=2,
+    observed=ObservedConfig(weight=1.0),
+    batch_size=1,
+    chains=1,
     teaching=1,
     ema=0.99,
 )
-"""The networks of pictures with time in them, and the steps and rates of textures."""
+"""The networks of pictures with time in them, and the steps and rates of textures. One clip at a
+time, and thin networks, make iterations many; without observed clips the generator lags."""
 
 # --- The authors' own --------------------------------------------------------------------------
 

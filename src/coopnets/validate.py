@@ -79,8 +79,6 @@ def _validate_clips(config: Config) -> None:
     if not config.frames:
         if config.fps is not None:
             raise CoopNetsError("--fps is of clips: add --frames, or choose a preset of clips")
-        if config.generator.still:
-            raise CoopNetsError("--generator.still is of clips: pictures have no frames to share")
         return
     if config.method not in ("coopnets", "descriptor"):
         raise CoopNetsError(f"the method {config.method} knows images alone: leave out --frames")

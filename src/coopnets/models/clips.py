@@ -5,7 +5,7 @@ dense in space and slides in time (its number is the side that the authors drew,
 do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 ``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
 is ours, so that a pair can grow in both. ``DEEP`` is ours: dense in space as ``FC_S``, with the
-depth that pictures of this size are learnt with.
+depth that pictures of this size are learnt with, and a frame that all frames share.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,15 +63,18 @@ GENERATORS: dict[str, tuple[Layer, ...]] = {
         Layer(4, 2, 4, 2), Layer(3, 1, 4, 2), Layer(3, 1, 4, 2),
     ),
 }  # fmt: skip
+STILL = ("DEEP",)
+"""Generators that learn one frame by itself, which is added to all frames before the tanh: a camera
+that stands still sees most of it all the time, and the other layers make what moves."""
 Which = Literal["descriptor", "generator"]
 WIDTHS: dict[Which, dict[str, tuple[int, ...]]] = {
     "descriptor": {
         "FC_S": (48, 30), "FRAME_2": (24,), "FRAME_3": (48, 30), "ST": (48, 64, 64),
-        "DEEP": (16, 32, 64, 128, 256),
+        "DEEP": (8, 16, 32, 64, 128),
     },
     "generator": {
         "FC_S_64": (128, 64), "FC_S_128": (128, 64, 32), "ST": (256, 128, 64, 32),
-        "DEEP": (256, 256, 128, 64, 32),
+        "DEEP": (128, 128, 64, 32, 16),
     },
 }  # fmt: skip
 """Channels of hidden layers to begin with, as many as the type has; any others will do."""
@@ -201,8 +204,6 @@ class ClipGenerator(nn.Module):
                 f"{self.least} on: --frames {max(self.least, frames // self.unit * self.unit)} "
                 "would do"
             )
-        if config.still and self.grows:
-            raise ValueError("generator ST makes frames of any size: leave out --generator.still")
         self.latent_shape = self.shape(frames, size, size)
         widths = [config.latent, *config.channels, image_channels]
         layers: list[nn.Module] = []
@@ -217,7 +218,7 @@ class ClipGenerator(nn.Module):
             )  # fmt: skip
             if i + 1 < len(self.plan):
                 layers += activated(config, widths[i + 1])
-        if config.still:
+        if config.clips in STILL:
             layers.append(Still(size, image_channels))
         self.layers = nn.Sequential(*layers, nn.Tanh())
         if config.init_std is not None:
