@@ -304,7 +304,10 @@ class FrameNorm(nn.Module):
 
 
 class Still(nn.Module):
-    """What all frames share: a frame that is added to each."""
+    """What all frames share: a frame that is added to each, and how much a pixel may move.
+
+    Where nothing moves the other layers make a faint noise, which takes them long to unlearn.
+    """
 
     AHEAD = 10.0
     """How many times faster it is learnt than the rest: Adam moves any number by its rate in a
@@ -313,10 +316,12 @@ class Still(nn.Module):
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(size, size, channels))
+        self.motion = nn.Parameter(torch.zeros(size, size, 1))
+        """Logarithm of the factor of what the other layers make."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames (B, T, H, W, C) with the frame added."""
-        return x + self.AHEAD * self.bias
+        """Frames (B, T, H, W, C), each pixel at its own strength, with the frame added."""
+        return x * (self.AHEAD * self.motion).exp() + self.AHEAD * self.bias
 
 
 def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
