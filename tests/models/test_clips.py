@@ -155,9 +155,11 @@ def test_a_still_frame_is_added_to_every_frame() -> None:
     with torch.no_grad():
         before = g(z).atanh()
         still.bias.normal_(0, 0.05)
-        added = g(z).atanh() - before
-    wanted = still.AHEAD * still.bias.permute(2, 0, 1)[None, :, None]
-    assert torch.allclose(added, wanted.expand_as(added), atol=1e-3)
+        still.motion.normal_(0, 0.05)
+        after = g(z).atanh()
+    frame, strength = (still.AHEAD * p.permute(2, 0, 1)[None, :, None]
+                       for p in (still.bias, still.motion))  # fmt: skip
+    assert torch.allclose(after, before * strength.exp() + frame, atol=1e-3)
 
 
 def test_a_still_frame_is_learnt_ahead_of_the_rest() -> None:
@@ -167,7 +169,7 @@ def test_a_still_frame_is_learnt_ahead_of_the_rest() -> None:
     for ahead in (True, False):
         g = generator("DEEP").train()
         still = next(layer for layer in g.layers if isinstance(layer, Still))
-        still.bias.requires_grad_(ahead)
+        still.requires_grad_(ahead)
         adam = torch.optim.Adam([p for p in g.parameters() if p.requires_grad], 0.003)
         for _ in range(50):
             error = (g(drawn(g, 64)) - x).square().mean()
