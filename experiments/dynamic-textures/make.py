@@ -19,7 +19,7 @@ if __name__ == "__main__":  # as a script, whose own folder is searched instead 
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dynamic.checks import check
-from dynamic.figures import draw_clip, draw_spectra, write_moving
+from dynamic.figures import draw_clip, draw_spectra, write_loops, write_moving
 from dynamic.layout import markdown, rivals, wins
 from dynamic.sources import find
 from dynamic.work import OURS, Plan, carry_out, first_frames
@@ -78,10 +78,12 @@ def make(given: argparse.Namespace, more: Sequence[str], command: str) -> int:
             _show(rows[-1], given.out, given.publish)
             if caught_up(given.out / "table.json", rows) or len(rows) == len(videos):
                 draw_spectra(rows, given.out / "spectra.png")
+                write_loops(rows, given.out, given.out / "loops.gif")
                 _write(given.out, rows, _about(plan, given, command, videos, device))
             say(f"{name}: done, {time.perf_counter() - began:.0f} s of this command")
         if given.publish is not None:
             draw_spectra(rows, given.publish / "spectra.png")
+            write_loops(rows, given.out, given.publish / "loops.gif")
     show(given.out / "table.md")
     return 0
 

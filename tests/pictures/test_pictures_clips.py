@@ -35,6 +35,8 @@ TINY = [
     *CLIP_FLAGS, "--langevin.steps", "2", "--batch-size", "2", "--chains", "2", "--steps", "4",
 ]  # fmt: skip
 """A model of clips that learns for a second."""
+BOTH = ("spectra.png", "loops.gif")
+"""Figures of all clips."""
 SYSTEMS = (*work.OURS, "lds-5", "lds-3")
 Err = pytest.CaptureFixture[str]
 
@@ -118,7 +120,11 @@ def test_figures_are_of_what_they_say(argv: list[str], tmp_path: Path) -> None:
     kinds = [f"{n}-{k}.gif" for n in rows for k in (*SYSTEMS, "long", "loop") if k != "generator"]
     figures = [f"{name}.png" for name in rows]
     assert {p.name for p in (tmp_path / "out" / "gifs").iterdir()} == set(kinds)
-    assert {p.name for p in (tmp_path / "shown").iterdir()} == {*kinds, *figures, "spectra.png"}
+    assert {p.name for p in (tmp_path / "shown").iterdir()} == {*kinds, *figures, *BOTH}
+    assert all((tmp_path / "out" / name).exists() for name in BOTH)
+    with Image.open(tmp_path / "shown" / "loops.gif") as playing:
+        assert playing.n_frames == loop.shape[1]
+        assert playing.size[0] > 2 * loop.shape[3] > playing.size[1]  # side by side
     with Image.open(tmp_path / "out" / "gifs" / "long-long.gif") as playing:
         assert playing.n_frames == 128
 

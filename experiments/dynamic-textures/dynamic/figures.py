@@ -22,7 +22,7 @@ LINES = list(product(("-", "--", ":", "-."), WARM))
 """Of the linear systems, which begin anew where there are more."""
 FRAMES = 8
 PANELS = 3
-"""Spectra in a row."""
+"""Spectra in a row, and loops."""
 
 
 def draw_clip(systems: Sequence[str], folder: Path, original: Tensor | None, file: Path) -> None:
@@ -76,6 +76,21 @@ def write_moving(systems: Sequence[str], folder: Path, fps: float, out: Path, na
                 _gif(drawn[kind][None], fps, out / f"{name}-{kind}.gif")
 
 
+def write_loops(rows: Sequence[Result], out: Path, file: Path) -> None:
+    """One GIF of the loops of every clip by the descriptor's revision, side by side.
+
+    Args:
+        rows: of the table; a failed training has no loop.
+        out: folder of the experiment.
+        file: the GIF, at the rate of the fastest clip.
+    """
+    shown = [row for row in rows if not row["failed"]]
+    drawn = [load_clips(out / row["name"] / "revised.npz") for row in shown]
+    if loops := [clips["loop"] for clips in drawn if "loop" in clips]:
+        fps = max(row["clip"]["fps"] for row in shown)
+        _gif(torch.stack(loops), fps, file, columns=min(PANELS, len(loops)))
+
+
 def draw_spectra(rows: Sequence[Result], file: Path) -> None:
     """Power over frequency of the original and of every system, the mean over samples."""
     rows = [row for row in rows if not row["failed"]]
@@ -111,8 +126,9 @@ def _label(system: str) -> str:
     return "original" if system == "itself" else titled(system)
 
 
-def _gif(clips: Tensor, fps: float, file: Path) -> None:
-    write_clips([to_unit(clips)], len(clips), file, fps, columns=len(clips), say=lambda _: None)
+def _gif(clips: Tensor, fps: float, file: Path, columns: int | None = None) -> None:
+    columns = columns or len(clips)
+    write_clips([to_unit(clips)], len(clips), file, fps, columns=columns, say=lambda _: None)
 
 
 def _panel(axes: Axes, pixels: Tensor) -> None:

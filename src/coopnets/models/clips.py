@@ -64,8 +64,8 @@ GENERATORS: dict[str, tuple[Layer, ...]] = {
     ),
 }  # fmt: skip
 STILL = ("DEEP",)
-"""Generators that learn one frame by itself, which is added to all frames before the tanh: a camera
-that stands still sees most of it all the time, and the other layers make what moves."""
+"""Generators that learn one frame by itself, which is added to all frames before the tanh: a
+camera that stands still sees most of it all the time, and the other layers make what moves."""
 Which = Literal["descriptor", "generator"]
 WIDTHS: dict[Which, dict[str, tuple[int, ...]]] = {
     "descriptor": {
