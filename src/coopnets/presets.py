@@ -137,7 +137,7 @@ dynamic_texture = replace(
     generator=GeneratorConfig(
         clips="DEEP", latent=32, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
-    observed=ObservedConfig(weight=0.5),
+    observed=ObservedConfig(weight=1.0),
     batch_size=1,
     chains=1,
     teaching=1,

@@ -157,9 +157,9 @@ def test_a_still_frame_is_added_to_every_frame() -> None:
         still.bias.normal_(0, 0.05)
         still.motion.normal_(0, 0.05)
         after = g(z).atanh()
-    frame, strength = (still.AHEAD * p.permute(2, 0, 1)[None, :, None]
-                       for p in (still.bias, still.motion))  # fmt: skip
-    assert torch.allclose(after, before * strength.exp() + frame, atol=1e-3)
+    frame, strength = (p.permute(2, 0, 1)[None, :, None] for p in (still.bias, still.motion))
+    wanted = before * strength.exp() + still.AHEAD * frame
+    assert torch.allclose(after, wanted, atol=1e-3)
 
 
 def test_a_still_frame_is_learnt_ahead_of_the_rest() -> None:

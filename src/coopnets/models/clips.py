@@ -310,8 +310,8 @@ class Still(nn.Module):
     """
 
     AHEAD = 10.0
-    """How many times faster it is learnt than the rest: Adam moves any number by its rate in a
-    step, whatever the number is for, and what moves is easier to make once this is there."""
+    """How many times faster the frame is learnt than the rest: Adam moves any number by its rate
+    in a step, whatever the number is for, and what moves is easier to make once this is there."""
 
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
@@ -321,7 +321,7 @@ class Still(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Frames (B, T, H, W, C), each pixel at its own strength, with the frame added."""
-        return x * (self.AHEAD * self.motion).exp() + self.AHEAD * self.bias
+        return x * self.motion.exp() + self.AHEAD * self.bias
 
 
 def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
