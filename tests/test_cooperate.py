@@ -128,10 +128,10 @@ def test_generator_loss_is_summed_over_pixels_and_averaged_over_chains() -> None
     per_chain = [
         ((v - learner.g(z[i : i + 1])[0]) ** 2).sum() / (2 * 0.5**2) for i, v in enumerate(x_tilde)
     ]
-    loss = learner.generator_loss(learner.decode(z), x_tilde)
+    loss = learner.generator_loss(learner.decode(z)[0], x_tilde)
     torch.testing.assert_close(loss, torch.stack(per_chain).mean())
     doubled = learner.generator_loss(
-        learner.decode(torch.cat([z, z])), torch.cat([x_tilde, x_tilde])
+        learner.decode(torch.cat([z, z]))[0], torch.cat([x_tilde, x_tilde])
     )
     torch.testing.assert_close(doubled, loss)
 
@@ -180,7 +180,7 @@ def test_each_network_moves_only_in_its_own_step() -> None:
     before = weights(learner)
     learner.step(learner.descriptor_loss(observed(), x_tilde)[0], 0, "descriptor")
     middle = weights(learner)
-    learner.step(learner.generator_loss(learner.decode(z), x_tilde), 0, "generator")
+    learner.step(learner.generator_loss(learner.decode(z)[0], x_tilde), 0, "generator")
     after = weights(learner)
     moved = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in
              ((before, middle), (middle, after))]  # fmt: skip
@@ -219,9 +219,9 @@ def test_inferred_z_teaches_the_generator(monkeypatch: pytest.MonkeyPatch) -> No
         given.update(g=g, x=x, z=z, training=learner.g.training, **settings)
         return z + 1
 
-    def decode(z: Tensor) -> Tensor:
-        given.update(taught=z, decoded=Cooperation.decode(learner, z))
-        return given["decoded"]
+    def decode(z: Tensor, guess: None) -> tuple[Tensor, None]:
+        given.update(taught=z, decoded=Cooperation.decode(learner, z)[0])
+        return given["decoded"], guess
 
     def loss(decoded: Tensor, x_tilde: Tensor) -> Tensor:
         assert decoded is given["decoded"]

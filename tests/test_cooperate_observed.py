@@ -51,8 +51,6 @@ def test_both_networks_follow_the_bound_and_the_revisions() -> None:
         made = ours.iterate(x, t)
         draws = Draws((c.seed, t, 0), torch.device("cpu"), 0, 1)
         z = draws.normal(c.chains, 6)
-        for _ in range(c.langevin.steps):
-            draws.like(made.x_tilde)
         mu, log_variance = q(x)
         again = g(mu + (log_variance / 2).exp() * draws.like(mu))
 
@@ -75,6 +73,24 @@ def test_both_networks_follow_the_bound_and_the_revisions() -> None:
                     b.grad, a.grad, rtol=1e-3, atol=1e-3 * float(a.grad.abs().max())
                 )
                 torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5)
+
+
+def test_no_kind_of_latent_numbers_is_normalised_by_itself() -> None:
+    """Running statistics, which samples are drawn with, are of what training normalises by."""
+    ours, seen = Cooperation(tiny(observed={"weight": 1.0}), Processes()), list[Tensor]()
+    ours.g.register_forward_hook(lambda net, z, _: seen.append(z[0]) if net.training else None)
+    q, x = copy.deepcopy(ours.q), pictures()
+    for t in range(2):
+        ours.iterate(x, t)
+    c = ours.config
+    assert len(seen) == 2 * (1 + c.teaching)
+    assert {len(z) for z in seen} == {c.chains + c.batch_size}
+    draws = Draws((c.seed, 0, 0), torch.device("cpu"), 0, 1)
+    assert torch.equal(seen[0][: c.chains], draws.normal(c.chains, 6))
+    mu, log_variance = q(x)
+    guessed = mu + (log_variance / 2).exp() * draws.like(mu)
+    torch.testing.assert_close(seen[0][c.chains :], guessed)
+    assert torch.equal(seen[1][c.chains :], seen[0][c.chains :])
 
 
 def test_what_is_returned_is_of_this_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,13 +191,12 @@ def test_without_weight_there_is_no_encoder() -> None:
 
 
 def test_the_descriptor_does_not_feel_it() -> None:
-    """Its first step is the same, as proposals and revisions are those of the same weights."""
-    states = []
-    for weight in (0.0, WEIGHT):
-        ours = learner(weight)
-        ours.iterate(pictures(), 0)
-        states.append(ours.f.state_dict())
-    assert all(torch.equal(v, states[1][k]) for k, v in states[0].items())
+    """Its step is that of data and revisions, as without an encoder."""
+    ours, without = learner(), learner(0.0)
+    made = ours.iterate(pictures(), 0)
+    without.step(without.descriptor_loss(pictures(), made.x_tilde)[0], 0, "descriptor")
+    state = without.f.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in ours.f.state_dict().items())
 
 
 def test_the_generator_comes_to_make_what_it_has_seen() -> None:

@@ -7,7 +7,7 @@ f, alpha those of the generator g; x^ (``x_hat``) are the generator's proposals 
 
 from contextlib import AbstractContextManager
 from math import prod
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,22 @@ from coopnets.processes import Processes
 from coopnets.sample import samples
 from coopnets.stopwatch import Stopwatch
 from coopnets.variational import guessed
+
+
+class Guess(NamedTuple):
+    """Latent numbers of observed examples.
+
+    Attributes:
+        z: a draw from q(z|x).
+        kl: the divergence of q(z|x) from N(0, I), of each.
+    """
+
+    z: Tensor
+    kl: Tensor
+
+    def constant(self) -> "Guess":
+        """The same without a way back to q."""
+        return Guess(self.z.detach(), self.kl.detach())
 
 
 class Cooperation:
@@ -115,7 +131,8 @@ class Cooperation:
         # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I). Step G2 takes the gradient of
         # this very pass, as alpha does not change before.
         z = draws.normal(c.chains, *g.latent_shape)
-        decoded = self.decode(z)
+        guess = self.guess(x, draws) if c.observed.weight else None
+        decoded, made = self.decode(z, guess)
         x_hat = decoded.detach()
         watch.lap("g0")
 
@@ -126,7 +143,7 @@ class Cooperation:
         # G1 (optional): l steps of Langevin dynamics on z under the posterior given x~.
         if c.posterior.steps:
             z = self.infer(x_tilde, z, draws)
-            decoded = self.decode(z)
+            decoded, made = self.decode(z, guess)
         watch.lap("g1")
 
         # D2: theta follows the gradient of mean f(x) - mean f(x~), and where f leads by more than
@@ -146,15 +163,16 @@ class Cooperation:
         # G2: alpha follows the gradient of -|x~ - g(z; alpha)|^2 / (2 sigma^2), and again on
         # remembered pairs, since teaching is cheap beside revision.
         error = self.generator_loss(decoded, x_tilde)
-        if c.observed.weight:
-            metrics |= self.teach(error, x, t, draws)
+        if guess is not None and made is not None:
+            metrics |= self.teach(error, x, made, guess.kl, t)
         else:
             self.step(error, t, "generator")
         if c.memory:
             self.memory.add(z, x_tilde)
             for _ in range(c.teaching):
                 z, remembered = self.memory.recall(draws)
-                self.step(self.generator_loss(self.decode(z), remembered), t, "generator")
+                decoded, _ = self.decode(z, guess and guess.constant())
+                self.step(self.generator_loss(decoded, remembered), t, "generator")
         for name, average in self.averages.items():
             update_average(average, self.networks[name], c.ema, t)
         watch.lap("g2")
@@ -202,24 +220,43 @@ class Cooperation:
         (slope,) = torch.autograd.grad(f_points, points, create_graph=True)
         return self.config.langevin.delta**2 / 2 * slope.square().flatten(1).sum(1).mean()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """g(z; alpha), in the configured arithmetic."""
+    def guess(self, x: Tensor, draws: Draws) -> Guess:
+        """z ~ q(z|x) of observed examples."""
         with self.autocast():
-            x: Tensor = self.g(z)
-        return x
+            return Guess(*guessed(self.q, x, draws.like))
+
+    def decode(self, z: Tensor, guess: Guess | None = None) -> tuple[Tensor, Tensor | None]:
+        """g(z; alpha), and g of what q guessed if it did, in the configured arithmetic.
+
+        Both are one batch: guesses spread further than z ~ N(0, I), and were each normalised by
+        statistics of its own, the running ones, which samples are drawn with, would be of neither.
+        """
+        count = len(z)
+        with self.autocast():
+            x: Tensor = self.g(z if guess is None else torch.cat([z, guess.z]))
+        return x[:count], None if guess is None else x[count:]
 
     def generator_loss(self, decoded: Tensor, x_tilde: Tensor) -> Tensor:
         """|x~ - g(z)|^2 / (2 sigma^2), sum over pixels, mean over chains; x~ is constant."""
         error: Tensor = (x_tilde - decoded).square().flatten(1).sum(1).mean()
         return error / (2 * self.config.sigma**2)
 
-    def teach(self, error: Tensor, x: Tensor, t: int, draws: Draws) -> dict[str, float]:
+    def teach(
+        self, error: Tensor, x: Tensor, made: Tensor, kl: Tensor, t: int
+    ) -> dict[str, float]:
         """Step G2 on observed examples too.
 
         Generator and encoder q descend error + w (|x - g(z)|^2 / (2 sigma^2) + k KL), where
         z ~ q(z|x) and KL is the divergence of q(z|x) from N(0, I). Cui, Han, *Learning
         Energy-based Model via Dual-MCMC Teaching* (NeurIPS 2023, arXiv 2312.02469), without the
         Langevin steps on z that there follow q.
+
+        Args:
+            error: of step G2.
+            x: observed examples.
+            made: g(z) of z ~ q(z|x), of the pass that proposed.
+            kl: the divergence of q(z|x), of each.
+            t: number of the iteration.
 
         Returns:
             The root mean square of what g misses of x, and the divergence in nats.
@@ -228,9 +265,6 @@ class Cooperation:
             Diverged: the bound is not finite; neither network has moved.
         """
         weight, kl_weight = self.config.observed.weight, self.config.observed.kl_weight
-        with self.autocast():
-            z, kl = guessed(self.q, x, draws.like)
-        made = self.decode(z)
         misses = torch.stack([(x - made.detach()).square().mean(), kl.detach().mean()])
         squared, divergence = self.processes.mean(misses).tolist()
         told = {"observed_residual": squared**0.5, "observed_kl": divergence}

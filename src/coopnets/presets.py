@@ -140,7 +140,8 @@ dynamic_texture = replace(
     observed=ObservedConfig(weight=1.0),
     batch_size=1,
     chains=1,
-    teaching=1,
+    memory=0,
+    teaching=0,
     ema=0.99,
 )
 """The networks of pictures with time in them, and the steps and rates of textures. One clip at a
