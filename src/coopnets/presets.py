@@ -138,11 +138,13 @@ dynamic_texture = replace(
         clips="DEEP", latent=32, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
     observed=ObservedConfig(weight=1.0),
+    descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
+    generator_optimizer=OptimizerConfig(lr=0.001, decay=0.9, decay_every=100, decay_floor=0.1),
     batch_size=1,
     chains=1,
     memory=0,
     teaching=0,
-    ema=0.99,
+    ema=0.995,
 )
 """The networks of pictures with time in them, and the steps and rates of textures. One clip at a
 time, and thin networks, make iterations many; without observed clips the generator lags."""
