@@ -139,11 +139,9 @@ dynamic_texture = replace(
     ),
     observed=ObservedConfig(weight=1.0),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
-    generator_optimizer=OptimizerConfig(lr=0.001, decay=0.9, decay_every=100, decay_floor=0.1),
     batch_size=1,
     chains=1,
-    memory=0,
-    teaching=0,
+    teaching=1,
     ema=0.995,
 )
 """The networks of pictures with time in them, and the steps and rates of textures. One clip at a
