@@ -52,10 +52,6 @@ class Guess(NamedTuple):
     z: Tensor
     kl: Tensor
 
-    def constant(self) -> "Guess":
-        """The same without a way back to q."""
-        return Guess(self.z.detach(), self.kl.detach())
-
 
 class Cooperation:
     """The two networks, their optimisers, and the iteration that lets them teach each other.
@@ -171,7 +167,7 @@ class Cooperation:
             self.memory.add(z, x_tilde)
             for _ in range(c.teaching):
                 z, remembered = self.memory.recall(draws)
-                decoded, _ = self.decode(z, guess and guess.constant())
+                decoded, _ = self.decode(z, guess)
                 self.step(self.generator_loss(decoded, remembered), t, "generator")
         for name, average in self.averages.items():
             update_average(average, self.networks[name], c.ema, t)
