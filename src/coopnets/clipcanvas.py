@@ -121,14 +121,15 @@ def nearest_loop(frames: int, unit: int) -> int:
 
 
 def clips_that_fit(
-    config: Config, canvas: ClipCanvas, wanted: int, device: torch.device, unit: int = 1
-) -> int:
+    config: Config, canvas: ClipCanvas, wanted: int, device: torch.device, unit: int = 1,
+    revised: bool = True,
+) -> int:  # fmt: skip
     """How many clips are drawn at a time, at most ``wanted``; lengths are multiples of ``unit``.
 
     Raises:
         CoopNetsError: not even one fits into memory.
     """
-    free, each = free_bytes(device), clip_bytes(config, canvas)
+    free, each = free_bytes(device), clip_bytes(config, canvas, revised)
     if each > free:
         more = canvas.drawn[0] - canvas.frames  # those that are cut off
         fitting = int(0.9 * canvas.drawn[0] * free / each) - more - unit
@@ -141,16 +142,16 @@ def clips_that_fit(
     return max(1, min(wanted, free // each))
 
 
-def clip_bytes(config: Config, canvas: ClipCanvas) -> int:
+def clip_bytes(config: Config, canvas: ClipCanvas, revised: bool = True) -> int:
     """Memory that one clip needs while it is drawn, about: the largest layers, and the clip.
 
-    A layer of the descriptor has windows of ``frames`` times its input's channels, and its map.
+    A layer of the descriptor, which only revision needs, has windows of ``frames`` times its
+    input's channels, and its map.
     """
     per_position: float = STATES * config.image_channels
     width, share = config.image_channels, 1.0
-    for layer, out in zip(
-        DESCRIPTORS[config.descriptor.clips], config.descriptor.channels, strict=False
-    ):
+    layers = DESCRIPTORS[config.descriptor.clips] if revised else ()
+    for layer, out in zip(layers, config.descriptor.channels, strict=False):
         taps = layer.frames / layer.step * width * share
         share /= layer.step * layer.stride**2
         per_position += COPIES * (taps + out * share)

@@ -30,6 +30,8 @@ ENCODING = {
     "libvpx": {"crf": "5", "b": "8M"},
 }
 """Little loss: moving water and fire are noise to a codec, and smear first."""
+TICKS = 65_535
+"""Largest numerator of a rate that MPEG-4 can write down."""
 COLOURS = {"colorspace": "smpte170m", "color_range": "tv"}
 """What _yuv makes, written into the file: players guess otherwise, by the size."""
 EVEN = {"libx264"}
@@ -85,7 +87,7 @@ def write_video(
     try:
         # As an absolute path, which FFmpeg never takes for an address.
         with av.open(str(file.resolve()), "w", format=container_format) as container:
-            rate = Fraction(fps).limit_denominator(1001)
+            rate = Fraction(fps).limit_denominator(min(1001, max(1, int(TICKS / fps))))
             stream = container.add_stream(encoder, rate=rate, options=ENCODING[encoder] | COLOURS)
             stream.height, stream.width = height + rows, width + columns
             stream.pix_fmt = "yuv420p"

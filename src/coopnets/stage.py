@@ -55,4 +55,4 @@ def stage(
     generator, descriptor = cast(ClipGenerator, g), cast(ClipDescriptor | None, f)
     clip = plan_clip(config, generator, descriptor, frames, size, loop)
     unit = loop_unit(generator, descriptor) if loop else 1
-    return clip, clips_that_fit(config, clip, batch_size, device, unit)
+    return clip, clips_that_fit(config, clip, batch_size, device, unit, revised=f is not None)

@@ -86,11 +86,44 @@ def test_a_variable_rate(tmp_path: Path, opened: Open, said: list[str]) -> None:
     assert levels_of(opened(file).clips[0]) == LEVELS[:8]
     assert "frame rate varies" in said[0]
     said.clear()
+    steady_later = [17 * k for k in range(20)] + [323 + 100 * k for k in range(1, 21)]
+    opened(save_video(tmp_path / "b.mkv", LEVELS, fps=60, times=steady_later), strict=True)
+    assert not any("promises" in line for line in said)
+    said.clear()
     data = opened(file, windows=True, fps=12.5)
     moments = [80 * k for k in range(len(data.clips[0][0]))]
     nearest = [min(range(10), key=lambda k: (abs(times[k] - t), k)) for t in moments]
     assert moments[-1] == 880 and levels_of(data.clips[0]) == [LEVELS[k] for k in nearest]
     assert not any("varies" in line for line in said)
+
+
+def test_a_clock_that_leaps_ahead(tmp_path: Path, opened: Open) -> None:
+    """As where files were joined: the frames behind go on at the usual gap."""
+    times = [40 * k + (120_000 if k >= 20 else 0) for k in range(40)]
+    file = save_video(tmp_path / "a.mkv", times=times)
+    assert opened(file).fps == pytest.approx(25)
+    even = opened(file, windows=True, fps=12.5)
+    assert levels_of(even.clips[0]) == LEVELS[::2]
+
+
+def test_a_trimmed_file_is_whole(tmp_path: Path, opened: Open, said: list[str]) -> None:
+    """Frames that the file says not to show are neither shown nor missed."""
+    shots = [flat(level, 32, 48) for level in LEVELS]
+    whole = save_video(tmp_path / "a.mp4", shots, codec="mpeg4", pixels="yuv420p")
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(tmp_path / "b.mp4"), "w", options={"avoid_negative_ts": "disabled"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is None:
+                continue
+            shift = int(10 / 25 / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+            target.mux(packet)
+    data = opened(tmp_path / "b.mp4", windows=True, strict=True)
+    assert data.clips[0].shape[1] == len(LEVELS) - 10
+    assert not any("promises" in line for line in said)
 
 
 def test_videos_in_a_folder_are_a_clip_each(tmp_path: Path, opened: Open, said: list[str]) -> None:

@@ -111,3 +111,4 @@ def test_the_command_that_draws_clips_is_one_that_the_method_knows(tmp_path: Pat
     folder = RunFolder(tmp_path)
     assert "--seconds 10" in sample_command(folder, True, "coopnets")
     assert "--seconds" not in sample_command(folder, True, "descriptor")
+    assert "--seconds" not in sample_command(folder, True, "coopnets", "FRAME_3")

@@ -39,9 +39,9 @@ def sample(
 ) -> int:
     """Draw samples from a trained pair, or from what another method trained.
 
-    Sample i depends on the seed and on i alone (and on --size). Any number streams in constant
-    memory into a folder or a .npz file. Textures come in any size: --size 512x768; clips in any
-    length: --seconds 10.
+    Sample i depends on the seed and on i alone (and on --size, a clip's also on its length and
+    --loop). Any number streams in constant memory into a folder or a .npz file. Textures come in
+    any size: --size 512x768; clips in any length: --seconds 10.
 
     Args:
         run: a run folder, a saved model, or a hub id.

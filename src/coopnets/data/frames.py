@@ -26,6 +26,8 @@ UNTIMED_SECONDS = 0.1
 """How long browsers show a frame of an animation that gives no time."""
 MISCOUNT = 2
 """Frames that may be missing from a sound file: the counts in headers are often a little off."""
+LEAP, LEAP_GAPS = 10.0, 100
+"""Seconds, and usual gaps, beyond which a step forward is a fault of joined files' clocks."""
 
 ACCURATE = 4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
 """How FFmpeg converts colours: bicubic, full chroma, exact rounding, the same on every processor.
@@ -135,7 +137,8 @@ def is_animated(picture: Image.Image) -> bool:
 
 
 def _decoded(av: ModuleType, container: Any, stream: Any) -> Iterator[Frame]:
-    """A single thread of FFmpeg's: with more, where a damaged file ends would depend on them."""
+    """One thread of FFmpeg's: with more, where a damaged file ends would depend on them."""
+    stream.codec_context.thread_count = 1
     usual_gap = 1 / float(stream.average_rate or USUAL_RATE)
     stretch = stream.sample_aspect_ratio or 1
     count, skipped, start, last = 0, 0, 0.0, 0.0
@@ -150,10 +153,16 @@ def _decoded(av: ModuleType, container: Any, stream: Any) -> Iterator[Frame]:
             start, at = time or 0.0, 0.0
         else:
             at = -1.0 if time is None else time - start
-            at = at if at > last else last + usual_gap  # no time, or one that runs backwards
+            leaps = at - last > max(LEAP, LEAP_GAPS * usual_gap)
+            if at <= last or leaps:  # no time, or one that runs backwards or leaps ahead
+                at = last + usual_gap
+            if leaps and time is not None:
+                start = time - at
         yield Frame(at, _picture(frame, float(stretch)))
         count, last = count + 1, at
-    found, promised = count + skipped, _promised(container, stream)
+    # A rate in the header is no average where gaps differ: what was seen is.
+    seen = (count - 1) / last if count > 1 else None
+    found, promised = count + skipped, _promised(container, stream, seen)
     if count == 0:
         raise ValueError("none of its frames can be decoded")
     if promised > found + MISCOUNT:
@@ -178,13 +187,14 @@ def _sound(av: ModuleType, container: Any, stream: Any) -> Iterator[Any]:
         raise CutError(f"damaged after {count} frames ({_words(error)})") from error
 
 
-def _promised(container: Any, stream: Any) -> int:
-    """Number of frames that the file says it has; 0 if it does not."""
-    if stream.frames:
-        return int(stream.frames)
+def _promised(container: Any, stream: Any, rate: float | None) -> int:
+    """Number of frames that the file says it has, some by their rate; 0 if it does not."""
+    if stream.frames:  # also those that are not shown, where it was trimmed
+        shown = float(stream.duration * stream.time_base) * rate if stream.duration and rate else 0
+        return min(int(stream.frames), round(shown) or int(stream.frames))
     alone = len(container.streams) == 1  # else the duration may be that of the sound
-    if alone and container.duration and stream.average_rate:
-        return int(container.duration / 1e6 * stream.average_rate)
+    if alone and container.duration and rate:
+        return int(container.duration / 1e6 * rate)
     return 0
 
 

@@ -28,6 +28,8 @@ from coopnets.data.stream import printable
 from coopnets.errors import DataError
 
 PICTURES = (*EXTENSIONS, ".apng")
+MOVING = (".apng", ".avif", ".gif", ".webp")
+"""Pictures that may be clips by themselves wherever they stand; a PNG only where it is first."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ def _reels(
 def _moving(names: list[str], loader: Callable[[str], Load]) -> list[str]:
     """Those that are clips by themselves; none where the pictures are frames."""
     videos = [name for name in names if has_suffix(name, VIDEOS)]
-    if not videos and not _animated(names[0], loader):
+    maybe = [name for name in names if has_suffix(name, MOVING)]
+    if not videos and not any(
+        _animated(name, loader) for name in dict.fromkeys([*maybe, names[0]])
+    ):
         return []
     return [name for name in names if name in set(videos) or _animated(name, loader)]
 

@@ -182,7 +182,8 @@ def _image(picture: Picture, alt: str) -> str:
 
 
 def _commands(folder: RunFolder, described: dict[str, Any], clips: bool, method: str) -> str:
-    drawing = escape(sample_command(folder, clips, method))
+    descriptor = described.get("config", {}).get("descriptor", {}).get("clips", "")
+    drawing = escape(sample_command(folder, clips, method, descriptor))
     return (
         f"<h2>Go on from here</h2><p>Draw samples:</p><pre>{drawing}</pre>"
         "<p>Train longer: raise <code>--max-time</code> or <code>--steps</code> in</p>"

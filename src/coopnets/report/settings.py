@@ -78,10 +78,16 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
     return shlex.join([*words, "--max-time", "30m"])
 
 
-def sample_command(folder: RunFolder, clips: bool = False, method: str = "coopnets") -> str:
-    """The command that draws samples: a grid of pictures, or a clip; a pair's is of any length."""
+def sample_command(
+    folder: RunFolder, clips: bool = False, method: str = "coopnets", descriptor: str = "DEEP"
+) -> str:
+    """The command that draws samples: a grid of pictures, or a clip.
+
+    A pair's clip is of any length, but where its ``descriptor`` looks at whole clips.
+    """
     if clips:
-        length = ["--seconds", "10"] if method == "coopnets" else []
+        any_length = method == "coopnets" and not descriptor.startswith("FRAME")
+        length = ["--seconds", "10"] if any_length else []
         return shlex.join(["coopnets", "sample", str(folder.path), *length, "--out", "clip.mp4"])
     return shlex.join(["coopnets", "sample", str(folder.path), "-n", "64", "--out", "grid.png"])
 
