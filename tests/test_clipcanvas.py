@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
 from coopnets.models import ClipDescriptor, ClipGenerator, new_descriptor, new_generator
 from coopnets.presets import preset
+from coopnets.stage import stage
 from small import CLIP_FLAGS
 from two import STEPS, assert_same, in_two, last_tensors
 
@@ -290,3 +292,18 @@ def test_a_saved_model_of_clips_comes_back(pair: CoopNets, tmp_path: Path) -> No
     assert torch.equal(again.sample(1), pair.sample(1))
     assert again.fps == 25
     assert "clips = model.sample(4)  # (4, 3, 32, 8, 8)" in (tmp_path / "README.md").read_text()
+
+
+def test_proposals_alone_need_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A length that only the generator bears is drawn without revision, and refused with it."""
+    config = preset("dynamic-texture")
+    g, f = new_generator(config), new_descriptor(config)
+    room = clipcanvas.clip_bytes(config, plan_clip(config, g, f, 640, None, False)) // 2
+    monkeypatch.setattr(clipcanvas, "free_bytes", lambda _: room)
+    asked: dict[str, Any] = {
+        "size": None, "tile": False, "frames": 640, "loop": False, "batch_size": 1,
+        "device": torch.device("cpu"),
+    }  # fmt: skip
+    assert stage(config, g, None, **asked)[1] == 1
+    with pytest.raises(CoopNetsError, match="frames would fit"):
+        stage(config, g, f, **asked)

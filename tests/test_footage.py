@@ -1,6 +1,7 @@
 """What a GIF does to colours and times: nothing flickers, nothing drifts."""
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,3 +99,13 @@ def test_every_nth_frame() -> None:
         kept, rate = thinned(frames, fps, most)
         assert [int(frame[0, 0, 0]) for frame in kept] == list(range(0, 10, step))
         assert rate == fps / step
+
+
+@pytest.mark.parametrize("fps", [119.88, 239.76, 23.976, 66.37])
+def test_odd_rates_are_written(tmp_path: Path, fps: float) -> None:
+    """Also by MPEG-4, which counts no more than 65535 ticks a second."""
+    av = pytest.importorskip("av")
+    file = tmp_path / "a.avi"
+    footage.write_video(moving()[:4], file, ".avi", fps, print)
+    with av.open(str(file)) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(fps, rel=1e-4)
