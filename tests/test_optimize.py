@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from coopnets.config import OptimizerConfig
 from coopnets.cooperate import Cooperation
-from coopnets.models import Descriptor, Generator
+from coopnets.models import Descriptor, Generator, new_generator
+from coopnets.models.clips import Still
 from coopnets.optimize import (
     bound_entries,
     make_optimizer,
@@ -73,6 +74,16 @@ def test_norm_scale_learns_at_the_bias_rate_and_neither_part_decays() -> None:
     of = {k: found[id(p)] for k, p in g.named_parameters()}
     assert of["layers.1.weight"] == (2.0, 0.0) and of["layers.1.bias"] == (1.0, 0.0)
     assert of["layers.0.weight"] == (1.0, 1e-4) and of["layers.0.bias"] == (2.0, 0.0)
+
+
+def test_a_still_frame_and_its_strength_of_motion_do_not_decay() -> None:
+    config = preset("dynamic-texture")
+    g = new_generator(config)
+    made = make_optimizer(g, replace(config.generator_optimizer, weight_decay=0.1))
+    decays = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    (still,) = (layer for layer in g.modules() if isinstance(layer, Still))
+    assert decays[id(still.bias)] == decays[id(still.motion)] == 0.0
+    assert sorted(set(decays.values())) == [0.0, 0.1]
 
 
 def test_gradients_are_divided_by_the_positions_of_the_map() -> None:

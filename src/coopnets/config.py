@@ -233,7 +233,8 @@ class Config:
     frames: int = 0
     """Frames of a clip, the whole of which is one example; 0 means images."""
     fps: float | None = None
-    """Frames a second that clips are brought to; None takes frames as they come."""
+    """Frames a second that clips are brought to, or that a folder of frames has; None takes frames
+    as they come."""
     image_channels: int = 3
     crop: int | None = None
     """Centre crop before resizing (CelebA's convention is 108); None takes the largest square."""

@@ -40,6 +40,10 @@ def make_optimizer(net: nn.Module, settings: OptimizerConfig) -> Optimizer:
     return Adam(made, settings.lr, (settings.beta1, settings.beta2), fused=True)
 
 
+PLAIN = ("bias", "motion")
+"""Parameters of a layer that are no weights of it."""
+
+
 def relative_rates(
     net: nn.Module, settings: OptimizerConfig
 ) -> list[tuple[nn.Parameter, float, bool]]:
@@ -59,7 +63,7 @@ def relative_rates(
         elif own:
             rate = next(rates, 1.0)
             layers += 1
-            made = [(p, rate * (settings.bias_rate if name == "bias" else 1.0), name != "bias")
+            made = [(p, rate * (settings.bias_rate if name == "bias" else 1.0), name not in PLAIN)
                     for name, p in own]  # fmt: skip
         else:
             continue

@@ -144,7 +144,7 @@ dynamic_texture = replace(
     teaching=1,
     ema=0.995,
 )
-"""The networks of pictures with time in them, and the steps and rates of textures. One clip at a
+"""The networks of pictures with time in them, and the steps of textures. One clip at a
 time, and thin networks, make iterations many; without observed clips the generator lags."""
 
 # --- The authors' own --------------------------------------------------------------------------

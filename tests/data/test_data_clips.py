@@ -135,7 +135,7 @@ def test_animations_in_a_folder_are_a_clip_each(
 ) -> None:
     save_animation(tmp_path / "set" / "b2.gif", LEVELS[:8])
     save_animation(tmp_path / "set" / "b10.webp", LEVELS[8:16], lossless=True)
-    Image.fromarray(flat(0)).save(tmp_path / "set" / "poster.png")
+    Image.fromarray(flat(0)).save(tmp_path / "set" / "a-poster.png")
     source = zipped(tmp_path / "set", tmp_path / "set.zip") if in_zip else tmp_path / "set"
     data = opened(source)
     assert [levels_of(clip) for clip in data.clips] == [LEVELS[:8], LEVELS[8:16]]
