@@ -16,6 +16,9 @@ from coopnets.models import evaluating
 from coopnets.models.layers import BatchNorm2d
 from coopnets.processes import Processes
 
+PLAIN = ("bias", "motion")
+"""Parameters of a layer that are no weights of it."""
+
 
 def make_optimizer(net: nn.Module, settings: OptimizerConfig) -> Optimizer:
     """The configured optimiser over the trained parameters of ``net``.
@@ -38,10 +41,6 @@ def make_optimizer(net: nn.Module, settings: OptimizerConfig) -> Optimizer:
     if settings.kind == "rmsprop":
         return RMSprop(made, settings.lr, settings.alpha, foreach=True)
     return Adam(made, settings.lr, (settings.beta1, settings.beta2), fused=True)
-
-
-PLAIN = ("bias", "motion")
-"""Parameters of a layer that are no weights of it."""
 
 
 def relative_rates(

@@ -141,7 +141,7 @@ def _decoded(av: ModuleType, container: Any, stream: Any) -> Iterator[Frame]:
     stream.codec_context.thread_count = 1
     usual_gap = 1 / float(stream.average_rate or USUAL_RATE)
     stretch = stream.sample_aspect_ratio or 1
-    count, skipped, start, last = 0, 0, 0.0, 0.0
+    count, skipped, start, last, leapt = 0, 0, 0.0, 0.0, 0.0
     for frame in _sound(av, container, stream):
         if frame.is_corrupt:
             if count:
@@ -153,15 +153,13 @@ def _decoded(av: ModuleType, container: Any, stream: Any) -> Iterator[Frame]:
             start, at = time or 0.0, 0.0
         else:
             at = -1.0 if time is None else time - start
-            leaps = at - last > max(LEAP, LEAP_GAPS * usual_gap)
-            if at <= last or leaps:  # no time, or one that runs backwards or leaps ahead
-                at = last + usual_gap
-            if leaps and time is not None:
-                start = time - at
+            if (over := at - last - usual_gap) > max(LEAP, LEAP_GAPS * usual_gap):
+                start, at, leapt = start + over, at - over, leapt + over
+            at = at if at > last else last + usual_gap  # no time, or one that runs backwards
         yield Frame(at, _picture(frame, float(stretch)))
         count, last = count + 1, at
-    # A rate in the header is no average where gaps differ: what was seen is.
-    seen = (count - 1) / last if count > 1 else None
+    # By the file's own clock: a rate in the header is no average where gaps differ.
+    seen = (count - 1) / (last + leapt) if count > 1 else None
     found, promised = count + skipped, _promised(container, stream, seen)
     if count == 0:
         raise ValueError("none of its frames can be decoded")
@@ -189,9 +187,11 @@ def _sound(av: ModuleType, container: Any, stream: Any) -> Iterator[Any]:
 
 def _promised(container: Any, stream: Any, rate: float | None) -> int:
     """Number of frames that the file says it has, some by their rate; 0 if it does not."""
-    if stream.frames:  # also those that are not shown, where it was trimmed
-        shown = float(stream.duration * stream.time_base) * rate if stream.duration and rate else 0
-        return min(int(stream.frames), round(shown) or int(stream.frames))
+    if stream.frames:
+        if not (stream.duration and rate):
+            return int(stream.frames)
+        # Where it was trimmed, the count is also of those that are not shown.
+        return min(int(stream.frames), round(float(stream.duration * stream.time_base) * rate))
     alone = len(container.streams) == 1  # else the duration may be that of the sound
     if alone and container.duration and rate:
         return int(container.duration / 1e6 * rate)

@@ -79,7 +79,7 @@ def continue_command(described: dict[str, Any], folder: RunFolder) -> str:
 
 
 def sample_command(
-    folder: RunFolder, clips: bool = False, method: str = "coopnets", descriptor: str = "DEEP"
+    folder: RunFolder, clips: bool = False, method: str = "coopnets", descriptor: str = ""
 ) -> str:
     """The command that draws samples: a grid of pictures, or a clip.
 
