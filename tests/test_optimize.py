@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from coopnets.config import OptimizerConfig
 from coopnets.cooperate import Cooperation
 from coopnets.models import Descriptor, Generator, new_generator
-from coopnets.models.clips import Still
+from coopnets.models.clips import Strength
 from coopnets.optimize import (
     bound_entries,
     make_optimizer,
@@ -76,13 +76,13 @@ def test_norm_scale_learns_at_the_bias_rate_and_neither_part_decays() -> None:
     assert of["layers.0.weight"] == (1.0, 1e-4) and of["layers.0.bias"] == (2.0, 0.0)
 
 
-def test_a_still_frame_and_its_strength_of_motion_do_not_decay() -> None:
+def test_the_strength_of_motion_does_not_decay() -> None:
     config = preset("dynamic-texture")
     g = new_generator(config)
     made = make_optimizer(g, replace(config.generator_optimizer, weight_decay=0.1))
     decays = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
-    (still,) = (layer for layer in g.modules() if isinstance(layer, Still))
-    assert decays[id(still.bias)] == decays[id(still.motion)] == 0.0
+    (strength,) = (layer for layer in g.modules() if isinstance(layer, Strength))
+    assert decays[id(strength.motion)] == 0.0
     assert sorted(set(decays.values())) == [0.0, 0.1]
 
 

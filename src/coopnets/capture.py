@@ -90,7 +90,7 @@ class Chains:
         noise: Normal = draws.like
         with evaluating(self.f), frozen(self.f):
             f = self.f.collapsed(settings["precision"])
-            return revise(f, x, noise=noise, **settings)
+            return revise(f, x, noise=noise, metric=self.f.metric, **settings)
 
 
 def settings_at(config: Config, t: int, step_scale: float) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class GeneratorConfig:
     clips: ClipGeneratorType = "FC_S_64"
     """Network of clips, by the authors' names; ``latent`` numbers at each position of a sequence,
     or of a map (ST), ``channels`` those of its hidden layers."""
+    states: int = 60
+    """Of clips, DEEP: numbers that a frame of its linear part is made of; 0 leaves that out."""
     norm: Literal["batch", "none"] = "batch"
     """Batch statistics while training; running statistics whenever samples are drawn, so that
     a sample never depends on its neighbours."""
@@ -153,6 +155,8 @@ class LangevinConfig:
     """Standard deviation of the Gaussian reference; None leaves the reference out."""
     tau: float = 1.0
     """Noise scale relative to delta: 1 is Langevin dynamics, 0 is gradient descent."""
+    sample_tau: float | None = None
+    """tau when sampling; None means as at the end of training."""
     tau_until: int | None = None
     """Iteration at which the noise ends (the authors' follow-ups switch it off); None keeps it."""
     tau_decay: Literal["step", "linear"] = "step"
@@ -162,6 +166,9 @@ class LangevinConfig:
     the first iterations, when the descriptor's gradient overshoots."""
     clamp: float | None = None
     """Keep x within [-clamp, clamp] after every step; None leaves it free, as the authors do."""
+    metric: Literal["identity", "data"] = "identity"
+    """Whether all pixels move alike, or, in clips, neighbours together and, where their size is
+    fixed, each pixel as much as it does in the data (:mod:`coopnets.models.metric`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ whose law tends to exp(-U) as delta tends to 0; tau = 0 is gradient descent on U
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,18 @@ from coopnets.precision import autocast
 
 Normal = Callable[[Tensor], Tensor]
 """Draws standard normal numbers in the shape, type and device of its argument."""
+
+
+class Metric(Protocol):
+    """A constant matrix A: drift A A^T d/dx and noise A e have the same stationary law."""
+
+    def drift(self, gradient: Tensor) -> Tensor:
+        """A A^T times a gradient."""
+        ...
+
+    def noise(self, e: Tensor) -> Tensor:
+        """A e."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ def revise(
     damping: float | None = None,
     drift_clip: float | None = None,
     clamp: float | None = None,
+    metric: Metric | None = None,
     precision: str = "fp32",
     diagnose: bool = True,
 ) -> tuple[Tensor, Trace]:
@@ -100,6 +114,7 @@ def revise(
         fixed: boolean mask that broadcasts to x; where true, x comes back bit for bit.
         drift_clip: if given, each pixel's drift in one step is kept in [-drift_clip, drift_clip].
         clamp: if given, x is kept in [-clamp, clamp] after each step (fixed pixels excepted).
+        metric: in which the chain moves; None is A = I.
         precision: arithmetic inside f, ``fp32`` or ``bf16``; x, noise and update stay fp32.
         diagnose: keep the trace; without it, its fields are empty.
 
@@ -122,11 +137,14 @@ def revise(
                 drift = half * drift  # not in place: autograd may hand out an expanded tensor
                 if s is not None:
                     drift.sub_(x, alpha=half / s**2)
+                if metric is not None:
+                    drift = metric.drift(drift)
                 if drift_clip is not None:
                     drift.clamp_(-drift_clip, drift_clip)
                 x.add_(drift)
                 if tau:
-                    x.add_(draw(x), alpha=tau * step)
+                    e = draw(x)
+                    x.add_(e if metric is None else metric.noise(e), alpha=tau * step)
                 if clamp is not None:
                     x.clamp_(-clamp, clamp)
                 if fixed is not None:

@@ -146,6 +146,67 @@ def learn(
     return LinearSystem(_shape(clips[0]), mean, c, a, _factor(noise), used, radius)
 
 
+@dataclass(frozen=True, eq=False)
+class MovingAverage:
+    """A process as white noise that is heard for a while; float64.
+
+    Attributes:
+        mean: (m,), m numbers in a frame.
+        c: (m, n), what each state adds to a frame; states vary by 1 in the long run.
+        taps: (L, n, d), what a number of noise does to the states of the L frames that hear it.
+    """
+
+    mean: np.ndarray
+    c: np.ndarray
+    taps: np.ndarray
+
+
+def moving_average(
+    clips: Sequence[Tensor], states: int, numbers: int, unit: int, reach: int
+) -> MovingAverage:
+    """The moving average whose frames covary along time as those of clips do.
+
+    Every ``unit`` frames d = ``numbers`` new numbers z ~ N(0, I) come up, and are heard for
+    L = ``reach`` ``unit`` frames. Pieces of L frames with the covariance C(lag) of the clips' own
+    states, one every ``unit`` frames, that fade in and out as w(t) and add up, covary as
+
+        C(lag) sum_j w(t - j unit) w(t + lag - j unit),     w(t)^2 = (2 / reach) sin^2,
+
+    which is C(0) at lag 0 and falls slowly beside it. Each piece is drawn by its d principal
+    components. A linear system (:func:`learn`) hears its noise for ever, and at every frame.
+
+    Args:
+        clips: as in :func:`learn`.
+        states: n; no more than frames allow are used.
+        numbers: d.
+        unit: frames from one set of numbers to the next.
+        reach: how many sets are heard at once; at least 2.
+
+    Raises:
+        CoopNetsError: as in :func:`learn`.
+    """
+    _check(clips)
+    rows = [_rows(clip) for clip in clips]
+    together = np.concatenate(rows)
+    mean = together.mean(0)
+    c, seen = _components(together - mean, min(states, len(together) - len(clips)))
+    deviations, length = seen.std(0), unit * reach
+    parts = np.split(seen, np.cumsum([len(r) for r in rows])[:-1])
+    weight = np.sqrt(2 / reach) * np.sin(np.pi * (np.arange(length) + 0.5) / length)
+    number = len(deviations)
+    piece = np.zeros((length, number, length, number))
+    for lag in range(min(length, max(map(len, rows)))):
+        # Divided by all frames, not by the pairs: so the whole is sure to be a covariance.
+        covariance = sum(x[lag:].T @ x[: max(len(x) - lag, 0)] for x in parts) / len(together)
+        for t in range(length - lag):
+            piece[t + lag, :, t] = weight[t + lag] * weight[t] * covariance
+            piece[t, :, t + lag] = piece[t + lag, :, t].T
+    factor = _factor(piece.reshape(length * number, -1))[:, ::-1][:, :numbers]
+    taps = np.zeros((length, number, numbers))
+    taps[:, :, : factor.shape[1]] = factor.reshape(length, number, -1)
+    return MovingAverage(mean, c * deviations, taps / deviations[:, None])
+
+
 def spectral_radius(a: np.ndarray) -> float:
     """The largest modulus of an eigenvalue; states forget where they began if it is below 1."""
     return float(np.abs(np.linalg.eigvals(a)).max())

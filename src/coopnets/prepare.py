@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from coopnets.begin import begin
 from coopnets.config import Config
 from coopnets.data import Observed, open_images, open_windows
 from coopnets.errors import CoopNetsError, RunError
@@ -85,7 +86,9 @@ def new_learner(config: Config, processes: Processes, images: Observed) -> Learn
         CoopNetsError: the settings make no network, or cannot be shared by so many processes.
     """
     with _blaming_the_settings():
-        return build(config, processes, len(images))
+        learner = build(config, processes, len(images))
+    begin(learner, images)
+    return learner
 
 
 def described(images: Observed, limit: int | None) -> dict[str, Any]:

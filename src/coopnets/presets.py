@@ -13,7 +13,6 @@ from coopnets.config import (
     DescriptorConfig,
     GeneratorConfig,
     LangevinConfig,
-    ObservedConfig,
     OptimizerConfig,
 )
 from coopnets.errors import CoopNetsError
@@ -135,9 +134,9 @@ dynamic_texture = replace(
         clips="DEEP", channels=(8, 16, 32, 64, 128), outputs=1, init_std=None
     ),
     generator=GeneratorConfig(
-        clips="DEEP", latent=32, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
+        clips="DEEP", latent=256, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
-    observed=ObservedConfig(weight=1.0),
+    langevin=replace(texture.langevin, sample_tau=0.0, clamp=1.0, metric="data"),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
     batch_size=1,
     chains=1,

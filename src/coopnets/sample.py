@@ -65,6 +65,13 @@ def usual_steps(langevin: LangevinConfig) -> int:
     return langevin.steps if langevin.sample_steps is None else langevin.sample_steps
 
 
+def usual_noise(langevin: LangevinConfig) -> float:
+    """tau when sampling: what is meant for it, or else what training ends with."""
+    if langevin.sample_tau is not None:
+        return langevin.sample_tau
+    return 0.0 if langevin.tau_until is not None else langevin.tau
+
+
 def refine(
     f: AnyDescriptor,
     x: Tensor,
@@ -95,13 +102,14 @@ def refine(
     if steps is None:
         steps = usual_steps(langevin)
     if tau is None:
-        tau = 0.0 if langevin.tau_until is not None else langevin.tau
+        tau = usual_noise(langevin)
     torus = nullcontext() if canvas is None else canvas.seen_by(f)
     with evaluating(f), frozen(f), torus:
         revised, _ = revise(
             f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
             damping=langevin.damping, s=langevin.s, tau=tau, noise=noise, fixed=fixed,
-            drift_clip=langevin.drift_clip, clamp=langevin.clamp, precision=precision,
+            drift_clip=langevin.drift_clip, clamp=langevin.clamp, metric=f.metric,
+            precision=precision,
             diagnose=False,
         )  # fmt: skip
     return revised

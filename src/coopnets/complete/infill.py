@@ -29,7 +29,7 @@ from coopnets.config import Config
 from coopnets.errors import CoopNetsError, DataError
 from coopnets.langevin import Normal
 from coopnets.models import AnyDescriptor, AnyGenerator, Generator, evaluating, frozen
-from coopnets.sample import each_its_own, propose, refine, uniform_noise, usual_steps
+from coopnets.sample import each_its_own, propose, refine, uniform_noise, usual_noise, usual_steps
 
 By = Literal["generator", "descriptor", "both"]
 
@@ -200,7 +200,7 @@ class Completer:
                 steps = ALONE * usual_steps(langevin)
         # Several completions differ by their noise, so they have some even if training ended
         # without.
-        silent = langevin.tau == 0 or langevin.tau_until is not None
+        silent = usual_noise(langevin) == 0
         tau = 1.0 if sample is not None and silent else None
         return refine(
             self.f, paste(x, mask, y), langevin, noise=each_its_own(streams, x.device),

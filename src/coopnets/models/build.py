@@ -19,7 +19,8 @@ def new_descriptor(config: Config) -> AnyDescriptor:
     """
     c = config
     if c.frames:
-        return ClipDescriptor(c.descriptor, c.frames, c.size, c.image_channels)
+        metric = c.langevin.metric == "data"
+        return ClipDescriptor(c.descriptor, c.frames, c.size, c.image_channels, metric=metric)
     return Descriptor(c.descriptor, c.size, c.image_channels)
 
 

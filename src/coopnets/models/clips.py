@@ -5,7 +5,7 @@ dense in space and slides in time (its number is the side that the authors drew,
 do), ``FRAME_2`` and ``FRAME_3`` end in a layer over the whole clip,
 ``ST`` is convolutional in time and space. Their ``ST`` is a generator; the descriptor of that name
 is ours, so that a pair can grow in both. ``DEEP`` is ours: dense in space as ``FC_S``, with the
-depth that pictures of this size are learnt with, and a frame that all frames share.
+depth that pictures of this size are learnt with, and a linear part that is begun from the data.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,14 @@ from math import prod
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coopnets.config import Config, DescriptorConfig, GeneratorConfig
+from coopnets.lds import MovingAverage
 from coopnets.models.layers import BatchNorm2d, activation, bound_spectra, ends, start_normal
+from coopnets.models.linear import Linear
+from coopnets.models.metric import Metric
 from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
 WHOLE = 0
@@ -63,9 +67,10 @@ GENERATORS: dict[str, tuple[Layer, ...]] = {
         Layer(4, 2, 4, 2), Layer(3, 1, 4, 2), Layer(3, 1, 4, 2),
     ),
 }  # fmt: skip
-STILL = ("DEEP",)
-"""Generators that learn one frame by itself, which is added to all frames before the tanh: a
-camera that stands still sees most of it all the time, and the other layers make what moves."""
+LINEAR = ("DEEP",)
+"""Generators with a linear part (:mod:`coopnets.models.linear`), to which the other layers add."""
+REACH = 4
+"""Latent positions that a frame of the linear part hears."""
 Which = Literal["descriptor", "generator"]
 WIDTHS: dict[Which, dict[str, tuple[int, ...]]] = {
     "descriptor": {
@@ -88,13 +93,19 @@ class ClipDescriptor(nn.Module):
         frames: T.
         size: side of the square frames.
         image_channels: 1 for grey, 3 for colour.
+        metric: chains move as the data do; else all pixels alike.
 
     Raises:
         ValueError: the channels do not fit the type.
     """
 
     def __init__(
-        self, config: DescriptorConfig, frames: int, size: int, image_channels: int
+        self,
+        config: DescriptorConfig,
+        frames: int,
+        size: int,
+        image_channels: int,
+        metric: bool = False,
     ) -> None:
         super().__init__()
         plan, widths = DESCRIPTORS[config.clips], (*config.channels, config.outputs)
@@ -103,6 +114,8 @@ class ClipDescriptor(nn.Module):
         """Length of the clips, where it is fixed."""
         self.grows = all(layer.side != WHOLE for layer in plan)
         """Whether it takes frames of any size."""
+        self.metric = Metric(None if self.grows else size) if metric else None
+        """In which chains move."""
         self.plan = plan
         layers: list[nn.Module] = []
         width, time, side = image_channels, frames, size
@@ -218,11 +231,29 @@ class ClipGenerator(nn.Module):
             )  # fmt: skip
             if i + 1 < len(self.plan):
                 layers += activated(config, widths[i + 1])
-        if config.clips in STILL:
-            layers.append(Still(size, image_channels))
-        self.layers = nn.Sequential(*layers, nn.Tanh())
+        self.linear: Linear | None = None
+        if config.clips in LINEAR and config.states:
+            frame = (size, size, image_channels)
+            self.linear = Linear(config.latent, config.states, frame, self.unit, REACH)
+            layers.append(Strength(size))
+        else:
+            layers.append(nn.Tanh())
+        self.layers = nn.Sequential(*layers)
         if config.init_std is not None:
             start_normal(self, config.init_std)
+
+    def begin(self, found: MovingAverage, scale: Tensor) -> None:
+        """Let the linear part make what that moving average makes.
+
+        Args:
+            found: of the clips that are learnt from.
+            scale: (H, W), how strongly each pixel moves (:func:`coopnets.models.metric.relative`).
+        """
+        for part in self.modules():
+            if isinstance(part, Linear):
+                part.begin(found)
+            if isinstance(part, Strength):
+                part.begin(scale)
 
     def shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """(latent, t, h, w) of the latent numbers of a clip, rounded up to whole positions."""
@@ -243,6 +274,11 @@ class ClipGenerator(nn.Module):
         if self.grows and self.cut:
             more = self.margin(True, space=True)
             x = x[:, :, : self.cell * (z.shape[3] - more), : self.cell * (z.shape[4] - more)]
+        if self.linear is not None:
+            # Of the latent numbers that the layers see, the linear part hears those in the middle.
+            more = REACH - 1 - self.margin(self.cut)
+            heard = F.pad(z[..., 0, 0], (more // 2, more - more // 2))
+            x = F.hardtanh(x + self.linear(heard))
         return x.permute(0, 4, 1, 2, 3).contiguous()
 
     def loop(self, z: Tensor) -> Tensor:
@@ -303,25 +339,25 @@ class FrameNorm(nn.Module):
         return torch.unflatten(y.permute(0, 2, 3, 1), 0, x.shape[:2])
 
 
-class Still(nn.Module):
-    """What all frames share: a frame that is added to each, and how much a pixel may move.
+class Strength(nn.Module):
+    """How strongly the layers before it move each pixel.
 
-    Where nothing moves the other layers make a faint noise, which takes them long to unlearn.
+    Where nothing moves they make a faint noise, which takes them long to unlearn.
     """
 
-    AHEAD = 10.0
-    """How many times faster the frame is learnt than the rest: Adam moves any number by its rate
-    in a step, whatever the number is for, and what moves is easier to make once this is there."""
-
-    def __init__(self, size: int, channels: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(size, size, channels))
         self.motion = nn.Parameter(torch.zeros(size, size, 1))
-        """Logarithm of the factor of what the other layers make."""
+        """Logarithm of the factor."""
+
+    @torch.no_grad()
+    def begin(self, scale: Tensor) -> None:
+        """Take factors (H, W)."""
+        self.motion.copy_(scale.log()[..., None])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames (B, T, H, W, C), each pixel at its own strength, with the frame added."""
-        return x * self.motion.exp() + self.AHEAD * self.bias
+        """Frames (B, T, H, W, C), each pixel at its own strength."""
+        return x * self.motion.exp()
 
 
 def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:

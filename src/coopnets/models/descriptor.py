@@ -30,6 +30,9 @@ class Descriptor(nn.Module):
         ValueError: the layer lists differ in length.
     """
 
+    metric = None
+    """In which chains move; pictures have none."""
+
     def __init__(self, config: DescriptorConfig, size: int, image_channels: int) -> None:
         super().__init__()
         paddings = config.padding or (None,) * len(config.channels)

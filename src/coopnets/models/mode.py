@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from coopnets.models.layers import Conv2d
+from coopnets.models.metric import Metric
 from coopnets.models.time import TimeConv, WholeFrames
 
 
@@ -38,7 +39,8 @@ def wrapped(net: nn.Module) -> Iterator[None]:
 @contextmanager
 def looped(net: nn.Module) -> Iterator[None]:
     """A network whose convolutions see a clip as a loop: its last frame comes before its first."""
-    layers = [layer for layer in net.modules() if isinstance(layer, TimeConv | WholeFrames)]
+    kinds = TimeConv | WholeFrames | Metric
+    layers = [layer for layer in net.modules() if isinstance(layer, kinds)]
     try:
         for layer in layers:
             layer.loop = True
