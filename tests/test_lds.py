@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from coopnets.errors import CoopNetsError
-from coopnets.lds import LinearSystem, learn, spectral_radius
+from coopnets.lds import LinearSystem, learn, moving_average, spectral_radius
 
 A = np.array([[0.9 * np.cos(0.7), -0.9 * np.sin(0.7), 0.0],
               [0.9 * np.sin(0.7), 0.9 * np.cos(0.7), 0.0],
@@ -143,3 +143,48 @@ def test_other_frames_are_refused() -> None:
         system.states(torch.zeros(3, 2, 5, 4))
     with pytest.raises(CoopNetsError, match="nothing to show"):
         system.sample(0)
+
+
+@pytest.mark.parametrize("lengths", [(40,), (17, 6, 30)])
+def test_a_moving_average_covaries_as_the_clips_do(lengths: tuple[int, ...]) -> None:
+    """With room for all, C(lag) of the frames comes back, times the fading of its pieces."""
+    unit, reach = 2, 4
+    length = unit * reach
+    clips = [moving(n, seed=i) for i, n in enumerate(lengths)]
+    found = moving_average(clips, 500, 60 * length, unit, reach)
+    rows = [c.double().transpose(0, 1).flatten(1).numpy() for c in clips]
+    total = np.concatenate(rows)
+    np.testing.assert_allclose(found.mean, total.mean(0), atol=1e-9)
+    w = np.sqrt(2 / reach) * np.sin(np.pi * (np.arange(length) + 0.5) / length)
+    basis = np.linalg.qr(found.c)[0]  # states are fewer than frames, by as many as there are clips
+    for lag in range(length - unit):
+        pairs = [(x - found.mean)[lag:].T @ (x - found.mean)[: max(len(x) - lag, 0)] for x in rows]
+        own = basis @ basis.T @ sum(pairs) @ basis @ basis.T / len(total)
+        phases = []
+        for phase in range(unit):  # a frame hears every unit-th tap, from its phase on
+            heard = [t for t in range(phase, length - lag, unit)]
+            states = sum(found.taps[t + lag] @ found.taps[t].T for t in heard)
+            fade = sum(w[t + lag] * w[t] for t in heard)
+            phases.append((found.c @ states @ found.c.T, fade))
+        for covariance, fade in phases:
+            np.testing.assert_allclose(covariance, fade * own, atol=1e-8)
+            assert lag or fade == pytest.approx(1.0)
+
+
+def test_a_moving_average_keeps_what_varies_most() -> None:
+    """Few numbers leave variance out, never add any; more leave out less."""
+    clip = known().sample(400, seed=3)
+    variance = float(((clip - clip.mean(1, keepdim=True)) ** 2).mean() * 90)
+    kept = []
+    for numbers in (2, 6, 24, 200):
+        found = moving_average([clip], 3, numbers, 4, 3)
+        assert found.taps.shape == (12, 3, numbers)
+        kept.append(float(((found.c @ found.taps) ** 2).sum()) / 4 / variance)
+    assert kept == sorted(kept)
+    assert kept[0] < 0.9
+    assert kept[-1] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_moving_average_needs_motion() -> None:
+    with pytest.raises(CoopNetsError, match="do not move"):
+        moving_average([torch.ones(3, 9, 4, 4)], 3, 2, 4, 3)

@@ -63,6 +63,24 @@ def test_number_of_steps(model: CoopNets) -> None:
     assert torch.equal(displaced(None, 0), x)
 
 
+def test_noise_when_sampling(model: CoopNets) -> None:
+    """That of training, which may have ended, unless there is one for samples."""
+    x = torch.zeros(2, 1, 8, 8)
+
+    def displaced(tau: float | None = None, **settings: float) -> Tensor:
+        return refine(
+            model.descriptor, x, replace(CONFIG.langevin, **settings), tau=tau,
+            noise=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+
+    silent = displaced(0.0)
+    assert not torch.allclose(displaced(), silent, atol=1e-4)
+    assert torch.equal(displaced(sample_tau=0.0), silent)
+    assert torch.equal(displaced(tau_until=5), silent)
+    assert torch.equal(displaced(tau_until=5, sample_tau=1.0), displaced(1.0))
+    assert torch.equal(displaced(0.5, sample_tau=0.0), displaced(0.5))
+
+
 def test_iterator_is_lazy(model: CoopNets) -> None:
     stream = model.stream(10**9, batch_size=2)
     taken = list(itertools.islice(stream, 3))

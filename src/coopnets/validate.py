@@ -10,7 +10,7 @@ BUFFER_BYTES = 2**31
 AT_LEAST: dict[str, float] = {
     "size": 4, "frames": 0,
     "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0, "lead": 0,
-    "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0,
+    "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0, "langevin.sample_tau": 0,
     "langevin.sample_steps": 0, "posterior.steps": 0,
     "descriptor.outputs": 1, "generator.latent": 1,
     "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,

@@ -1,0 +1,85 @@
+"""Networks of clips begin with what the clips tell of themselves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from coopnets.begin import begin
+from coopnets.cooperate import Cooperation
+from coopnets.data.clips import ClipData
+from coopnets.presets import preset
+from coopnets.processes import Processes
+
+CONFIG = replace(preset("dynamic-texture"), size=16, precision="fp32", layout="contiguous")
+CONFIG = replace(
+    CONFIG,
+    descriptor=replace(CONFIG.descriptor, channels=(4, 4, 4, 4, 4)),
+    generator=replace(CONFIG.generator, channels=(8, 8, 4, 4, 4), latent=48, states=8),
+)
+
+
+def waves(*lengths: int, still: bool = False) -> ClipData:
+    """Waves that go to the right in the lower half of a frame."""
+    clips = []
+    for i, length in enumerate(lengths):
+        t, x = np.arange(length)[:, None], np.arange(16)
+        wave = 60 * np.sin(0.8 * x - 0.3 * t + i) * (not still)
+        frames = np.zeros((3, length, 16, 16)) + np.array([90, 120, 150])[:, None, None, None]
+        frames[:, :, 8:] += wave[:, None]
+        clips.append(frames.astype(np.uint8))
+    return ClipData(
+        "waves", "train", tuple(clips), ((16, 16),) * len(clips), 64, True, 25.0, (), ""
+    )
+
+
+def begun(images: ClipData) -> Cooperation:
+    learner = Cooperation(CONFIG, Processes("cpu"))
+    begin(learner, images)
+    return learner
+
+
+def test_proposals_begin_with_the_mean_and_the_covariance_of_the_clips() -> None:
+    images = waves(150, 100)
+    learner = begun(images)
+    made = torch.cat([learner.g.eval()(torch.randn(8, *learner.g.latent_shape)) for _ in range(8)])
+    frames = torch.from_numpy(np.concatenate(images.clips, 1)).double() / 127.5 - 1
+    seen = frames.transpose(0, 1).flatten(1)
+    drawn = made.detach().double().transpose(1, 2).flatten(0, 1).flatten(1)
+    assert (drawn.mean(0) - seen.mean(0)).abs().max() < 0.1
+    apart = torch.cov(drawn.T) - torch.cov(seen.T)
+    assert apart.norm() < 0.2 * torch.cov(seen.T).norm()
+
+
+def test_all_copies_of_a_network_begin_alike() -> None:
+    learner = begun(waves(90))
+    for name, average in learner.averages.items():
+        for key, value in average.state_dict().items():
+            assert torch.equal(value, learner.networks[name].state_dict()[key]), key
+
+
+def test_chains_move_where_the_clips_do() -> None:
+    learner = begun(waves(90))
+    metric = learner.f.metric
+    assert metric is not None
+    assert metric.scale[:8].max() < 0.2 * metric.scale[8:].min()
+    x = torch.zeros(1, 3, 64, 16, 16)
+    x_tilde, _ = learner.revise(x, 0, learner.processes.draws(0, 0, 0))
+    moved = (x_tilde - x).square().mean((0, 1, 2, 4)).sqrt()
+    assert moved[:7].max() < 0.3 * moved[9:].min()
+
+
+@pytest.mark.parametrize("images", [waves(70, still=True), waves(2)], ids=["still", "short"])
+def test_clips_that_do_not_tell_anything_are_begun_without(images: ClipData) -> None:
+    plain, learner = Cooperation(CONFIG, Processes("cpu")), begun(images)
+    for key, value in plain.g.state_dict().items():
+        assert torch.equal(value, learner.g.state_dict()[key])
+
+
+def test_long_clips_are_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is far behind makes no difference, and there it may be as long as it likes."""
+    monkeypatch.setattr("coopnets.begin.MOST", 100)
+    first, more = begun(waves(64, 36)), begun(waves(64, 200, 64))
+    for key, value in first.g.state_dict().items():
+        assert torch.equal(value, more.g.state_dict()[key])
