@@ -278,7 +278,7 @@ class ClipGenerator(nn.Module):
             # Of the latent numbers that the layers see, the linear part hears those in the middle.
             more = REACH - 1 - self.margin(self.cut)
             heard = F.pad(z[..., 0, 0], (more // 2, more - more // 2))
-            x = F.hardtanh(x + self.linear(heard))
+            x = _within_range(x + self.linear(heard))
         return x.permute(0, 4, 1, 2, 3).contiguous()
 
     def loop(self, z: Tensor) -> Tensor:
@@ -382,6 +382,11 @@ def _descending(
 def _length(time: int, layer: Layer) -> int:
     padded = time + sum(ends(time, layer.frames, layer.step, layer.padding))
     return (padded - layer.frames) // layer.step + 1
+
+
+def _within_range(x: Tensor) -> Tensor:
+    """x in [-1, 1], with the gradient of x: what went beyond must find its way back."""
+    return x + (x.clamp(-1, 1) - x).detach()
 
 
 def _margin(plan: Sequence[Layer], cut: bool, space: bool = False) -> int:
