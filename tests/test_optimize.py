@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from coopnets.config import OptimizerConfig
 from coopnets.cooperate import Cooperation
 from coopnets.models import Descriptor, Generator, new_generator
-from coopnets.models.clips import Strength
+from coopnets.models.linear import Strength
 from coopnets.optimize import (
     bound_entries,
     make_optimizer,

@@ -15,7 +15,9 @@ from coopnets.models import (
     new_descriptor,
     new_generator,
 )
-from coopnets.models.clips import WIDTHS, Strength, longest
+from coopnets.models.clips import WIDTHS, longest
+from coopnets.models.linear import Strength
+from coopnets.models.time import Up
 from coopnets.presets import preset
 
 DESCRIPTORS = {
@@ -161,6 +163,17 @@ def test_layers_beside_the_linear_part_move_each_pixel_at_its_own_strength() -> 
     factor = strength.motion.exp().permute(2, 0, 1)[None, :, None]
     assert before.std() > 0.01 and before.abs().max() < 0.8
     assert torch.allclose(after, before * factor, atol=1e-6)
+
+
+def test_what_goes_beyond_the_range_finds_its_way_back() -> None:
+    g = generator("DEEP")
+    assert g.linear is not None
+    g.linear.mean.fill_(1.6)
+    x, up = g(drawn(g, 64)), g.layers[-2]
+    assert x.abs().max() <= 1 and (x == 1).float().mean() > 0.5
+    assert isinstance(up, Up)
+    (slope,) = torch.autograd.grad((x - 0.5).square().sum() / 2, up.bias)
+    assert (slope > 0.3 * x[:, 0].numel()).all()  # each pixel at 1 pulls by a half, down
 
 
 def test_st_grows_in_space() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from coopnets.config import Config, DescriptorConfig, GeneratorConfig
 from coopnets.lds import MovingAverage
 from coopnets.models.layers import BatchNorm2d, activation, bound_spectra, ends, start_normal
-from coopnets.models.linear import Linear
+from coopnets.models.linear import Linear, Strength, within_range
 from coopnets.models.metric import Metric
 from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
@@ -278,7 +278,7 @@ class ClipGenerator(nn.Module):
             # Of the latent numbers that the layers see, the linear part hears those in the middle.
             more = REACH - 1 - self.margin(self.cut)
             heard = F.pad(z[..., 0, 0], (more // 2, more - more // 2))
-            x = _within_range(x + self.linear(heard))
+            x = within_range(x + self.linear(heard))
         return x.permute(0, 4, 1, 2, 3).contiguous()
 
     def loop(self, z: Tensor) -> Tensor:
@@ -339,27 +339,6 @@ class FrameNorm(nn.Module):
         return torch.unflatten(y.permute(0, 2, 3, 1), 0, x.shape[:2])
 
 
-class Strength(nn.Module):
-    """How strongly the layers before it move each pixel.
-
-    Where nothing moves they make a faint noise, which takes them long to unlearn.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.motion = nn.Parameter(torch.zeros(size, size, 1))
-        """Logarithm of the factor."""
-
-    @torch.no_grad()
-    def begin(self, scale: Tensor) -> None:
-        """Take factors (H, W)."""
-        self.motion.copy_(scale.log()[..., None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames (B, T, H, W, C), each pixel at its own strength."""
-        return x * self.motion.exp()
-
-
 def activated(config: GeneratorConfig, width: int) -> list[nn.Module]:
     """What follows a layer of that many channels: normalisation, if any, and activation."""
     layers: list[nn.Module] = []
@@ -382,11 +361,6 @@ def _descending(
 def _length(time: int, layer: Layer) -> int:
     padded = time + sum(ends(time, layer.frames, layer.step, layer.padding))
     return (padded - layer.frames) // layer.step + 1
-
-
-def _within_range(x: Tensor) -> Tensor:
-    """x in [-1, 1], with the gradient of x: what went beyond must find its way back."""
-    return x + (x.clamp(-1, 1) - x).detach()
 
 
 def _margin(plan: Sequence[Layer], cut: bool, space: bool = False) -> int:

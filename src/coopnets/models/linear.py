@@ -1,7 +1,8 @@
 """The linear part of a generator of clips: what means and covariances tell of them.
 
 A mean frame, and a moving average of z along time, seen through a few frames. It is begun as that
-of the clips which are learnt from (:func:`coopnets.lds.moving_average`) and stays so.
+of the clips which are learnt from (:func:`coopnets.lds.moving_average`) and stays so. Other layers
+add to it what is not linear, each pixel at a strength of its own.
 """
 
 import numpy as np
@@ -60,3 +61,29 @@ class Linear(nn.Module):
         height, width, channels = self.frame
         planes = torch.from_numpy(rows.copy()).view(-1, channels, height, width)
         return planes.permute(0, 2, 3, 1)
+
+
+class Strength(nn.Module):
+    """How strongly the other layers move each pixel.
+
+    Where nothing moves they make a faint noise, which takes them long to unlearn.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.motion = nn.Parameter(torch.zeros(size, size, 1))
+        """Logarithm of the factor."""
+
+    @torch.no_grad()
+    def begin(self, scale: Tensor) -> None:
+        """Take factors (H, W)."""
+        self.motion.copy_(scale.log()[..., None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames (B, T, H, W, C), each pixel at its own strength."""
+        return x * self.motion.exp()
+
+
+def within_range(x: Tensor) -> Tensor:
+    """x in [-1, 1], with the gradient of x: what went beyond must find its way back."""
+    return x + (x.clamp(-1, 1) - x).detach()
