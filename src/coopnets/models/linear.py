@@ -86,4 +86,4 @@ class Strength(nn.Module):
 
 def within_range(x: Tensor) -> Tensor:
     """x in [-1, 1], with the gradient of x: what went beyond must find its way back."""
-    return x + (x.clamp(-1, 1) - x).detach()
+    return x.detach().clamp(-1, 1) + (x - x.detach())
