@@ -137,7 +137,7 @@ dynamic_texture = replace(
         clips="DEEP", latent=256, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
     langevin=replace(texture.langevin, sample_tau=0.0, clamp=1.0, metric="data"),
-    generator_optimizer=OptimizerConfig(lr=0.00003),
+    generator_optimizer=OptimizerConfig(lr=0.0003),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
     batch_size=1,
     chains=1,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from coopnets.config import Config, DescriptorConfig, GeneratorConfig
 from coopnets.lds import MovingAverage
 from coopnets.models.layers import BatchNorm2d, activation, bound_spectra, ends, start_normal
-from coopnets.models.linear import Linear, Strength, within_range
+from coopnets.models.linear import Linear, Strength, odd, within_range
 from coopnets.models.metric import Metric
 from coopnets.models.time import TimeConv, Up, WholeClip, WholeFrames, needed
 
@@ -269,7 +269,7 @@ class ClipGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Clips in about [-1, 1], (B, C, T, H, W), of z (B, latent, t, h, w)."""
-        x: Tensor = self.layers(frames_last(z)).float()
+        x = self._layers(z) if self.linear is None else odd(self._layers, z)
         x = x[:, : self.unit * (z.shape[2] - self.margin(self.cut))]
         if self.grows and self.cut:
             more = self.margin(True, space=True)
@@ -280,6 +280,10 @@ class ClipGenerator(nn.Module):
             heard = F.pad(z[..., 0, 0], (more // 2, more - more // 2))
             x = within_range(x + self.linear(heard))
         return x.permute(0, 4, 1, 2, 3).contiguous()
+
+    def _layers(self, z: Tensor) -> Tensor:
+        x: Tensor = self.layers(frames_last(z)).float()
+        return x
 
     def loop(self, z: Tensor) -> Tensor:
         """Clips whose end meets their beginning: (B, C, t unit, H, W) of (B, latent, t, h, w)."""

@@ -5,6 +5,8 @@ of the clips which are learnt from (:func:`coopnets.lds.moving_average`) and sta
 add to it what is not linear, each pixel at a strength of its own.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -82,6 +84,16 @@ class Strength(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Frames (B, T, H, W, C), each pixel at its own strength."""
         return x * self.motion.exp()
+
+
+def odd(g: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """(g(z) - g(-z)) / sqrt(2), which has no mean over z ~ N(0, I): the linear part has the mean.
+
+    Otherwise layers begin with, and learn, what all clips share: a pattern that does not move, and
+    one that comes again with every latent position, as their kernels do.
+    """
+    up, down = g(torch.cat([z, -z])).chunk(2)
+    return (up - down) / 2**0.5
 
 
 def within_range(x: Tensor) -> Tensor:
