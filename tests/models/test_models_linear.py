@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from coopnets.lds import MovingAverage
-from coopnets.models.linear import Linear
+from coopnets.models.linear import Linear, within_range
 
 STATES, NUMBERS, UNIT, REACH = 3, 4, 2, 3
 SHAPE = (3, 4, 5)  # C, H, W
@@ -45,3 +45,12 @@ def test_what_was_begun_is_begun_anew() -> None:
     other = Linear(NUMBERS, STATES + 2, (4, 5, 3), UNIT, REACH)
     other.begin(found())
     assert torch.equal(part(z), other(z))
+
+
+def test_what_goes_beyond_the_range_finds_its_way_back() -> None:
+    y = torch.tensor([1.5, -2.0, 0.3, 1.0], requires_grad=True)
+    x = within_range(y)
+    assert x.tolist() == y.detach().clamp(-1, 1).tolist()
+    ((x - 0.5).square().sum() / 2).backward()
+    assert y.grad is not None
+    assert torch.equal(y.grad, x.detach() - 0.5)
