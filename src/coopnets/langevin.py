@@ -142,16 +142,20 @@ def revise(
                 if drift_clip is not None:
                     drift.clamp_(-drift_clip, drift_clip)
                 x.add_(drift)
+                spread = root
                 if tau:
                     e = draw(x)
-                    x.add_(e if metric is None else metric.noise(e), alpha=tau * step)
+                    if metric is not None:
+                        e = metric.noise(e)
+                        spread = vector_norm(e)
+                    x.add_(e, alpha=tau * step)
                 if clamp is not None:
                     x.clamp_(-clamp, clamp)
                 if fixed is not None:
                     x = torch.where(fixed, start, x)
                 if size is not None:
                     u = (size.square() / (2 * s**2 * len(x)) if s else 0.0) - f_x.mean()
-                    noise_size, moved = tau * step * root / size, vector_norm(x - start) / root
+                    noise_size, moved = tau * step * spread / size, vector_norm(x - start) / root
                     trace.append(torch.stack([u, vector_norm(drift) / size, noise_size, moved]))
     rows = torch.stack(trace, 1) if trace else x.new_zeros(4, 0)
     return x.detach(), Trace(*rows)

@@ -109,8 +109,7 @@ def refine(
             f.collapsed(precision), x, steps=steps, delta=langevin.delta * step_scale,
             damping=langevin.damping, s=langevin.s, tau=tau, noise=noise, fixed=fixed,
             drift_clip=langevin.drift_clip, clamp=langevin.clamp, metric=f.metric,
-            precision=precision,
-            diagnose=False,
+            precision=precision, diagnose=False,
         )  # fmt: skip
     return revised
 

@@ -12,7 +12,7 @@ AT_LEAST: dict[str, float] = {
     "batch_size": 1, "chains": 1, "memory": 0, "teaching": 0, "energy_l2": 0, "lead": 0,
     "data_noise": 0, "ema": 0, "langevin.steps": 0, "langevin.tau": 0, "langevin.sample_tau": 0,
     "langevin.sample_steps": 0, "posterior.steps": 0,
-    "descriptor.outputs": 1, "generator.latent": 1,
+    "descriptor.outputs": 1, "generator.latent": 1, "generator.states": 0,
     "descriptor_optimizer.decay_every": 1, "generator_optimizer.decay_every": 1,
     "descriptor_optimizer.weight_decay": 0, "generator_optimizer.weight_decay": 0,
     "descriptor_optimizer.momentum": 0, "generator_optimizer.momentum": 0,

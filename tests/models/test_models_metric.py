@@ -49,6 +49,17 @@ def test_the_law_of_a_gaussian_energy_is_the_same() -> None:
     assert (covariance - torch.eye(27)).abs().max() < 0.09
 
 
+def test_the_trace_tells_the_noise_that_was_added() -> None:
+    """Under an f without slope nothing else moves x."""
+    x = torch.rand(50, 3, 6, 5, 5) + 0.5
+    moved, trace = revise(
+        lambda x: 0 * x.flatten(1).sum(1), x, steps=1, delta=0.1, metric=metric(),
+        noise=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    added = (moved - x).square().mean().sqrt() / x.square().mean().sqrt()
+    torch.testing.assert_close(trace.noise[0], added, rtol=1e-4, atol=0)
+
+
 def test_noise_is_as_strong_as_the_data_move_there_and_smooth() -> None:
     a = metric()
     noise = a.noise(torch.randn(4000, 1, 6, 5, 5, generator=torch.Generator().manual_seed(1)))
@@ -86,4 +97,3 @@ def test_relative_deviations_are_bounded() -> None:
     torch.testing.assert_close(scale.square().mean(), torch.tensor(1.0))
     assert scale.max() / scale.min() <= CEILING / FLOOR * 1.001
     assert scale[0, 0] > 0
-    assert torch.equal(relative(torch.zeros(2, 2)), torch.ones(2, 2))

@@ -70,9 +70,7 @@ def binomial(x: Tensor, axis: int, around: bool = False) -> Tensor:
 def relative(deviations: Tensor) -> Tensor:
     """Standard deviations of pixels (H, W), bounded, over the root mean square of all.
 
-    Ones where nothing deviates at all.
+    Some of them must be above 0.
     """
-    if not deviations.any():
-        return torch.ones_like(deviations)
     bounded = (deviations / deviations.square().mean().sqrt()).clamp(FLOOR, CEILING)
     return bounded / bounded.square().mean().sqrt()
