@@ -32,6 +32,8 @@ class Linear(nn.Module):
 class Quadratic(nn.Module):
     """f(x) = - x' P x / 2, as a descriptor."""
 
+    metric = None
+
     def __init__(self, precision: Tensor) -> None:
         super().__init__()
         self.precision = precision

@@ -24,6 +24,8 @@ from small import CLIPS
 class Quadratic(nn.Module):
     """f(x) = a sum x - b/2 |x|^2: exp f is a normal law of mean a / b and variance 1 / b."""
 
+    metric = None
+
     def __init__(self) -> None:
         super().__init__()
         self.a, self.b = nn.Parameter(torch.tensor(0.0)), nn.Parameter(torch.tensor(2.0))
