@@ -70,6 +70,46 @@ def test_chains_move_where_the_clips_do() -> None:
     assert moved[:7].max() < 0.3 * moved[9:].min()
 
 
+def test_noise_of_the_data_is_that_of_the_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White noise where the clips stand still would be what f tells data from revisions by."""
+    learner, taken = begun(waves(90)), []
+    loss_of = learner.descriptor_loss
+
+    def loss(x: torch.Tensor, x_tilde: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        taken.append(x)
+        return loss_of(x, x_tilde)
+
+    monkeypatch.setattr(learner, "descriptor_loss", loss)
+    x = torch.zeros(1, 3, 64, 16, 16)
+    learner.iterate(x, 0)
+    added = taken[0].square().mean((0, 1, 2, 4)).sqrt()
+    metric = learner.f.metric
+    assert metric is not None
+    expected = metric.noise(torch.randn(30, 3, 8, 16, 16)).square().mean((0, 1, 2, 4)).sqrt()
+    ratio = added / expected / CONFIG.data_noise
+    assert (ratio - 1).abs().max() < 0.1
+    assert added[:7].max() < 0.3 * added[9:].min()
+
+
+def test_slope_is_what_a_step_of_the_chain_gains() -> None:
+    """To first order f(x + drift) - f(x), where the drift is that of the metric."""
+    learner = begun(waves(90))
+    f, metric = learner.f.double(), learner.f.metric
+    assert metric is not None
+    draws, shape = learner.processes.draws(0, 0, 0), (1, 3, 64, 16, 16)
+    x, x_tilde = (torch.rand(shape, dtype=torch.double) - 0.5 for _ in range(2))
+    both = torch.cat([x, x_tilde]).requires_grad_()
+    (gradient,) = torch.autograd.grad(f(both).sum(), both)
+    with torch.no_grad():
+        drift = CONFIG.langevin.delta**2 / 2 * metric.drift(gradient)
+        small = 1e-3
+        gained = (f(both + small * drift) - f(both)).mean() / small
+        plain = CONFIG.langevin.delta**2 / 2 * gradient.square().sum() / 2
+    slope = float(learner.slope(x, x_tilde, draws).detach())
+    assert slope == pytest.approx(float(gained), rel=0.02)
+    assert abs(float(plain) / slope - 1) > 0.1
+
+
 @pytest.mark.parametrize("images", [waves(70, still=True), waves(2)], ids=["still", "short"])
 def test_clips_that_do_not_tell_anything_are_begun_without(images: ClipData) -> None:
     plain, learner = Cooperation(CONFIG, Processes("cpu")), begun(images)

@@ -9,7 +9,7 @@ from coopnets.data.pixels import to_unit
 from coopnets.lds import moving_average
 from coopnets.learner import Learner
 from coopnets.models.clips import ClipDescriptor, ClipGenerator
-from coopnets.models.metric import relative
+from coopnets.models.metric import units
 
 MOST = 1000
 """Frames that are looked at: all of them stand in memory at once, twice."""
@@ -30,9 +30,10 @@ def begin(learner: Learner, images: Observed) -> None:
     clips = _first(images, MOST)
     if not any(bool((clip != clips[0][:, :1]).any()) for clip in clips):
         return
-    scale = relative(_deviations(clips))
+    frames = torch.cat(clips, 1)
+    mean, scale = frames.mean(1, keepdim=True), units(_deviations(frames))
     for metric in metrics:
-        metric.begin(scale)
+        metric.begin(mean, scale)
     if generators and (linear := generators[0].linear) is not None:
         found = moving_average(clips, linear.states, linear.latent, linear.unit, linear.reach)
         for g in generators:
@@ -50,6 +51,6 @@ def _first(images: ClipData, most: int) -> list[Tensor]:
     return [clip for clip in taken if clip.shape[1] >= LEAST]
 
 
-def _deviations(clips: list[Tensor]) -> Tensor:
+def _deviations(frames: Tensor) -> Tensor:
     """Standard deviation of each pixel over all frames, (H, W), channels together."""
-    return torch.cat(clips, 1).var(1, correction=0).mean(0).sqrt()
+    return frames.var(1, correction=0).mean(0).sqrt()

@@ -73,6 +73,11 @@ class Chains:
         draws.generator.set_state(self.draws.generator.get_state())
         return self.x.clone(), Trace(*self.trace.clone())
 
+    def noise(self, x: Tensor, draws: Draws) -> Tensor:
+        """A e like x, of the chains' own grain: f would tell data from revisions by another."""
+        e = draws.like(x)
+        return e if self.f.metric is None else self.f.metric.noise(e)
+
     def _record(self, record: Record, x: Tensor, settings: dict[str, Any]) -> None:
         self.recorded, self.replay = None, lambda: None  # the former recording's memory is free
         self.x, self.draws = x.clone(), self.processes.draws(0)

@@ -291,7 +291,8 @@ class Config:
     slope_weight: float = 1.0
     """Weight of the slope in the descriptor's step."""
     data_noise: float = 0.0
-    """Standard deviation of the Gaussian noise added to the observed images."""
+    """Standard deviation of the Gaussian noise added to the observed images, as chains have it:
+    in clips it is their metric's (``langevin.metric``)."""
     ema: float = 0.0
     """Decay of the moving average of the networks that samples are drawn from; 0 keeps none."""
     precision: Precision = "auto"

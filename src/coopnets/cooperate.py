@@ -122,7 +122,7 @@ class Cooperation:
         """
         c, g, watch = self.config, self.g, Stopwatch(self.processes.device)
         draws = self.processes.draws(c.seed, t, attempt)
-        seen = x + c.data_noise * draws.like(x) if c.data_noise else x
+        seen = x + c.data_noise * self.chains.noise(x, draws) if c.data_noise else x
 
         # G0: the generator proposes x^ = g(z; alpha), z ~ N(0, I). Step G2 takes the gradient of
         # this very pass, as alpha does not change before.
@@ -214,6 +214,8 @@ class Cooperation:
         with self.autocast():
             f_points = self.f(points).sum()
         (slope,) = torch.autograd.grad(f_points, points, create_graph=True)
+        if self.f.metric is not None:
+            slope = self.f.metric.slope(slope)
         return self.config.langevin.delta**2 / 2 * slope.square().flatten(1).sum(1).mean()
 
     def guess(self, x: Tensor, draws: Draws) -> Guess:

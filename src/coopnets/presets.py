@@ -136,12 +136,13 @@ dynamic_texture = replace(
     generator=GeneratorConfig(
         clips="DEEP", latent=256, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
-    langevin=replace(texture.langevin, sample_tau=0.0, clamp=1.0, metric="data"),
-    generator_optimizer=OptimizerConfig(lr=0.0003),
+    langevin=replace(texture.langevin, damping=0.02, sample_tau=0.0, clamp=1.0, metric="data"),
+    generator_optimizer=OptimizerConfig(lr=0.0001),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
     batch_size=1,
     chains=1,
     teaching=1,
+    data_noise=0.02,
     ema=0.995,
 )
 """The networks of pictures with time in them, and the steps of textures. One clip at a

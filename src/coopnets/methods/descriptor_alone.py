@@ -85,7 +85,7 @@ class DescriptorAlone:
         c, watch = self.config, Stopwatch(self.processes.device)
         draws = self.processes.draws(c.seed, t, attempt)
         if c.data_noise:
-            x = x + c.data_noise * draws.like(x)
+            x = x + c.data_noise * self.chains.noise(x, draws)
 
         # L steps of Langevin dynamics under the current theta, from noise or the last stop.
         start, places = self.start(draws)

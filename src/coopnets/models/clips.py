@@ -114,7 +114,7 @@ class ClipDescriptor(nn.Module):
         """Length of the clips, where it is fixed."""
         self.grows = all(layer.side != WHOLE for layer in plan)
         """Whether it takes frames of any size."""
-        self.metric = Metric(None if self.grows else size) if metric else None
+        self.metric = Metric(None if self.grows else size, image_channels) if metric else None
         """In which chains move."""
         self.plan = plan
         layers: list[nn.Module] = []
@@ -134,7 +134,7 @@ class ClipDescriptor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """f of each clip: (B, C, T, H, W) in about [-1, 1] to (B,)."""
-        outputs: Tensor = self.layers(frames_last(x))
+        outputs: Tensor = self.layers(frames_last(self._standard(x)))
         return outputs.float().flatten(1).sum(1)
 
     def collapsed(self, precision: str = "fp32") -> Callable[[Tensor], Tensor]:
@@ -152,13 +152,16 @@ class ClipDescriptor(nn.Module):
             ]
 
         def f(x: Tensor) -> Tensor:
-            h = frames_last(x)
+            h = frames_last(self._standard(x))
             for layer in below:
                 h = layer(h)
             total: Tensor = top(h).float().flatten(1).sum(1)
             return total
 
         return f
+
+    def _standard(self, x: Tensor) -> Tensor:
+        return x if self.metric is None else self.metric.standard(x)
 
     @property
     def reach(self) -> int:

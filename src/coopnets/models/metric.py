@@ -1,4 +1,7 @@
-"""The metric in which chains of clips move: most where the data move, and smoothly.
+"""The units in which f sees clips, and the metric in which chains move: as the data do.
+
+f sees (x - mean) / S, S being how far each pixel strays from its mean in the data, so that little
+contrast is as good as much.
 
 Langevin dynamics may walk in any coordinates: with a constant matrix A, steps of
 
@@ -6,7 +9,7 @@ Langevin dynamics may walk in any coordinates: with a constant matrix A, steps o
 
 have the same stationary law exp(-U) as those with A = I (Roberts, Stramer, *Langevin Diffusions
 and Metropolis-Hastings Algorithms*, 2002). Here A = S F: F prefers what is smooth along time,
-height and width, as films are, and S is how far each pixel strays from its mean in the data.
+height and width, as films are.
 """
 
 import torch
@@ -15,10 +18,12 @@ from torch import Tensor, nn
 FLOOR, CEILING = 0.1, 3.0
 """Of a pixel's deviation over the root mean square of all: where the data stand quite still, a
 chain must be able to mend a little, and nowhere may steps grow without bound."""
+USUAL = 0.3
+"""Root mean square deviation that the steps of chains and the rates of f are made for."""
 
 
 class Metric(nn.Module):
-    """A = S F of clips (B, C, T, H, W).
+    """Mean, S and A = S F of clips (B, C, T, H, W).
 
     F = (I + K) / 2, where K passes a constant twice over and the finest checkerboard not at all:
     the binomial filter [1 2 1] / 4 along each axis, doubled.
@@ -26,29 +31,43 @@ class Metric(nn.Module):
     While ``loop`` is set, the last frame is a neighbour of the first.
 
     Args:
-        size: side of the square frames; None is any, and S is left out.
+        size: side of the square frames; None is any, and S is one number.
+        image_channels: C.
     """
 
+    mean: Tensor
     scale: Tensor
     loop = False
 
-    def __init__(self, size: int | None) -> None:
+    def __init__(self, size: int | None, image_channels: int) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones((size, size) if size else (1, 1)))
+        frame = (size, size) if size else (1, 1)
+        self.register_buffer("mean", torch.zeros(image_channels, 1, *frame))
+        self.register_buffer("scale", torch.ones(frame))
 
     @torch.no_grad()
-    def begin(self, scale: Tensor) -> None:
-        """Take S, (H, W), from :func:`relative`."""
-        if self.scale.numel() > 1:
-            self.scale.copy_(scale)
+    def begin(self, mean: Tensor, scale: Tensor) -> None:
+        """Take the mean frame (C, 1, H, W) of the data and S (H, W) from :func:`units`."""
+        if self.scale.numel() == 1:
+            mean, scale = mean.mean((2, 3), keepdim=True), scale.square().mean().sqrt()
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+    def standard(self, x: Tensor) -> Tensor:
+        """(x - mean) / S, as f sees x: alike whatever the contrast of the data."""
+        return (x - self.mean) / self.scale
 
     def noise(self, e: Tensor) -> Tensor:
         """A e."""
         return self._smooth(e) * self.scale
 
+    def slope(self, gradient: Tensor) -> Tensor:
+        """A^T times a gradient; F is symmetric."""
+        return self._smooth(gradient * self.scale)
+
     def drift(self, gradient: Tensor) -> Tensor:
-        """A A^T times a gradient; F is symmetric."""
-        return self._smooth(self._smooth(gradient * self.scale)) * self.scale
+        """A A^T times a gradient."""
+        return self.noise(self.slope(gradient))
 
     def _smooth(self, x: Tensor) -> Tensor:
         y = binomial(x, 2, around=self.loop)
@@ -67,10 +86,11 @@ def binomial(x: Tensor, axis: int, around: bool = False) -> Tensor:
     return y
 
 
-def relative(deviations: Tensor) -> Tensor:
-    """Standard deviations of pixels (H, W), bounded, over the root mean square of all.
+def units(deviations: Tensor) -> Tensor:
+    """S (H, W) of standard deviations of pixels: bounded, and 1 where they are as usual.
 
     Some of them must be above 0.
     """
-    bounded = (deviations / deviations.square().mean().sqrt()).clamp(FLOOR, CEILING)
-    return bounded / bounded.square().mean().sqrt()
+    root = deviations.square().mean().sqrt()
+    bounded = (deviations / root).clamp(FLOOR, CEILING)
+    return bounded * (root / bounded.square().mean().sqrt() / USUAL)
