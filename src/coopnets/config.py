@@ -168,7 +168,8 @@ class LangevinConfig:
     """Keep x within [-clamp, clamp] after every step; None leaves it free, as the authors do."""
     metric: Literal["identity", "data"] = "identity"
     """Whether all pixels move alike, or, in clips, neighbours together and, where their size is
-    fixed, each pixel as much as it does in the data (:mod:`coopnets.models.metric`)."""
+    fixed, each pixel as much as it does in the data; f sees them in the same units then
+    (:mod:`coopnets.models.metric`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

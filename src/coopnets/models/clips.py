@@ -93,7 +93,7 @@ class ClipDescriptor(nn.Module):
         frames: T.
         size: side of the square frames.
         image_channels: 1 for grey, 3 for colour.
-        metric: chains move as the data do; else all pixels alike.
+        metric: f sees clips, and chains move, in units of the data; else all pixels are alike.
 
     Raises:
         ValueError: the channels do not fit the type.
@@ -115,7 +115,7 @@ class ClipDescriptor(nn.Module):
         self.grows = all(layer.side != WHOLE for layer in plan)
         """Whether it takes frames of any size."""
         self.metric = Metric(None if self.grows else size, image_channels) if metric else None
-        """In which chains move."""
+        """The units in which f sees clips, and in which chains move."""
         self.plan = plan
         layers: list[nn.Module] = []
         width, time, side = image_channels, frames, size

@@ -87,7 +87,7 @@ def binomial(x: Tensor, axis: int, around: bool = False) -> Tensor:
 
 
 def units(deviations: Tensor) -> Tensor:
-    """S (H, W) of standard deviations of pixels: bounded, and 1 where they are as usual.
+    """S (H, W): standard deviations of pixels (H, W), bounded, over the usual one.
 
     Some of them must be above 0.
     """
