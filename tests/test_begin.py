@@ -92,7 +92,7 @@ def test_noise_of_the_data_is_that_of_the_chains(monkeypatch: pytest.MonkeyPatch
 
 
 def test_slope_is_what_a_step_of_the_chain_gains() -> None:
-    """To first order f(x + drift) - f(x), where the drift is that of the metric."""
+    """Where the drift is that of the metric."""
     learner = begun(waves(90))
     f, metric = learner.f.double(), learner.f.metric
     assert metric is not None
@@ -102,24 +102,54 @@ def test_slope_is_what_a_step_of_the_chain_gains() -> None:
     (gradient,) = torch.autograd.grad(f(both).sum(), both)
     with torch.no_grad():
         drift = CONFIG.langevin.delta**2 / 2 * metric.drift(gradient)
-        small = 1e-3
-        gained = (f(both + small * drift) - f(both)).mean() / small
+        gained = (gradient * drift).sum() / 2  # to first order, f(x + drift) - f(x)
         plain = CONFIG.langevin.delta**2 / 2 * gradient.square().sum() / 2
     slope = float(learner.slope(x, x_tilde, draws).detach())
-    assert slope == pytest.approx(float(gained), rel=0.02)
+    assert slope == pytest.approx(float(gained), rel=1e-3)
     assert abs(float(plain) / slope - 1) > 0.1
 
 
 @pytest.mark.parametrize("images", [waves(70, still=True), waves(2)], ids=["still", "short"])
 def test_clips_that_do_not_tell_anything_are_begun_without(images: ClipData) -> None:
-    plain, learner = Cooperation(CONFIG, Processes("cpu")), begun(images)
-    for key, value in plain.g.state_dict().items():
-        assert torch.equal(value, learner.g.state_dict()[key])
+    same(Cooperation(CONFIG, Processes("cpu")), begun(images))
 
 
-def test_long_clips_are_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is far behind makes no difference, and there it may be as long as it likes."""
-    monkeypatch.setattr("coopnets.begin.MOST", 100)
-    first, more = begun(waves(64, 36)), begun(waves(64, 200, 64))
-    for key, value in first.g.state_dict().items():
-        assert torch.equal(value, more.g.state_dict()[key])
+def same(a: Cooperation, b: Cooperation) -> None:
+    """All that networks have begun with."""
+    for name in a.networks:
+        for key, value in a.networks[name].state_dict().items():
+            assert torch.equal(value, b.networks[name].state_dict()[key]), key
+
+
+def test_f_sees_deviations_from_the_mean_frame() -> None:
+    images = waves(150, 100)
+    metric = begun(images).f.metric
+    assert metric is not None
+    frames = torch.from_numpy(np.concatenate(images.clips, 1)) / 127.5 - 1
+    torch.testing.assert_close(metric.mean, frames.mean(1, keepdim=True))
+    seen = metric.standard(frames[None])[0]
+    moving = seen[:, :, 8:].std(1).mean((0, 2))
+    assert (moving / moving.mean() - 1).abs().max() < 0.05
+
+
+def test_mirrored_clips_count_where_examples_are_mirrored() -> None:
+    images = waves(150)
+    learner = Cooperation(replace(CONFIG, flip=True), Processes("cpu"))
+    begin(learner, images)
+    mean = learner.f.metric.mean  # type: ignore[union-attr]
+    torch.testing.assert_close(mean, mean.flip(3))
+    plain = begun(images).f.metric.mean  # type: ignore[union-attr]
+    assert not torch.allclose(plain, plain.flip(3), atol=1e-3)
+
+
+def test_of_much_material_pieces_from_everywhere_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = waves(64, 64, 64)
+    ends = replace(images, clips=(images.clips[0], images.clips[2]))
+    long = replace(images, clips=(np.concatenate(images.clips, 1),))
+    monkeypatch.setattr("coopnets.begin.MOST", 130)
+    same(begun(images), begun(ends))
+    same(begun(long), begun(ends))
+    first = replace(images, windows=False, clips=(images.clips[0],))
+    same(begun(replace(long, windows=False)), begun(first))

@@ -147,7 +147,7 @@ class LangevinConfig:
     sample_steps: int | None = None
     """Steps of revision when sampling; None means as many as in training."""
     delta: float = 0.002
-    """Step size, on the scale of images in [-1, 1]."""
+    """Step size, on the scale of images in [-1, 1], or of a metric's units."""
     damping: float | None = None
     """nu of steps that differ in size, large ones first, so that the chain bears a more curved f
     (:func:`coopnets.langevin.step_sizes`); None: equal steps."""
@@ -292,8 +292,8 @@ class Config:
     slope_weight: float = 1.0
     """Weight of the slope in the descriptor's step."""
     data_noise: float = 0.0
-    """Standard deviation of the Gaussian noise added to the observed images, as chains have it:
-    in clips it is their metric's (``langevin.metric``)."""
+    """Standard deviation of the Gaussian noise added to the observed images; in clips, factor
+    of the noise A e that chains have in their metric (``langevin.metric``)."""
     ema: float = 0.0
     """Decay of the moving average of the networks that samples are drawn from; 0 keeps none."""
     precision: Precision = "auto"

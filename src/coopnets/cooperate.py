@@ -200,7 +200,9 @@ class Cooperation:
         return loss, f_x.detach().mean(), f_tilde.detach().mean()
 
     def slope(self, x: Tensor, x_tilde: Tensor, draws: Draws) -> Tensor:
-        """(delta^2/2) |df/dx|^2, what a step of the drift gains: mean over ``slope_on``.
+        """(delta^2/2) |A^T df/dx|^2, what a step of the drift gains: mean over ``slope_on``.
+
+        A is the metric of clips, and I for pictures.
 
         Where revisions cannot reach the data, nothing that the chain does holds the gap that f
         ascends, and f would steepen without end (docs/stability.md). At data and revisions it is

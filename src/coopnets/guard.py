@@ -123,6 +123,6 @@ def examine_climb(metrics: Mapping[str, float], langevin: LangevinConfig, iterat
     fell = metrics["u_revised"] - metrics["u_proposed"]
     if fell > 0:
         raise Diverged(
-            f"f fell by {fell:.3g} in a revision: its steps overshoot (--langevin.damping 0.1 "
-            "bears more, a larger --data-noise keeps f smooth)"
+            f"f fell by {fell:.3g} in a revision: its steps overshoot (a smaller "
+            "--langevin.damping bears more, a larger --data-noise keeps f smooth)"
         )

@@ -138,6 +138,8 @@ def revise(
                 if s is not None:
                     drift.sub_(x, alpha=half / s**2)
                 if metric is not None:
+                    if fixed is not None:  # what does not move must not push its neighbours either
+                        drift = drift.masked_fill(fixed, 0.0)
                     drift = metric.drift(drift)
                 if drift_clip is not None:
                     drift.clamp_(-drift_clip, drift_clip)

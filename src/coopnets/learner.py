@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from coopnets.config import Config
+from coopnets.errors import RunError
 from coopnets.memory import Memory
 from coopnets.optimize import load_state
 from coopnets.processes import Processes
@@ -85,10 +86,20 @@ def state_numbers(learner: Learner) -> dict[str, Any]:
 
 
 def restore(learner: Learner, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Bring a learner to a stored state."""
+    """Bring a learner to a stored state.
+
+    Raises:
+        RunError: its networks are of another kind.
+    """
     for kind, networks in (("network", learner.networks), ("average", learner.averages)):
         for name, net in networks.items():
-            net.load_state_dict(_under(tensors, f"{kind}.{name}."))
+            try:
+                net.load_state_dict(_under(tensors, f"{kind}.{name}."))
+            except RuntimeError as error:
+                raise RunError(
+                    f"the checkpoint does not fit the {name} of these settings: the run is of an "
+                    "older version; begin anew with --fresh, or in another --run"
+                ) from error
     for name, optimizer in learner.optimizers.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(tensors, f"optimizer.{name}.").items():

@@ -164,6 +164,18 @@ def test_samples_differ_even_where_training_ended_without_noise() -> None:
         assert torch.equal(completer(x, mask), completer(x, mask, first=7))  # no noise at all
 
 
+def test_samples_differ_by_the_noise_of_training() -> None:
+    torch.manual_seed(0)
+    f = Descriptor(CONFIG.descriptor, SIDE, 1)
+    x, mask = pictures(1), masks(1)
+    apart = []
+    for tau in (0.003, 0.3):
+        config = tiny(langevin={"tau": tau, "sample_tau": 0.0, "s": None})
+        made = [Completer(config, None, f)(x, mask, sample=k) for k in (0, 1)]
+        apart.append(float((made[0] - made[1]).square().mean().sqrt()))
+    assert 0 < apart[0] < 0.1 * apart[1]
+
+
 @pytest.mark.parametrize("by", ["generator", "descriptor", "both"])
 def test_an_image_does_not_depend_on_its_batch(by: str) -> None:
     completer, x, mask = quick("both", by=by), pictures(4), masks(4)

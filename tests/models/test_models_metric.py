@@ -94,6 +94,18 @@ def test_a_loop_has_no_ends() -> None:
         torch.testing.assert_close(turned(x), f.metric.drift(x))
 
 
+def test_what_is_fixed_pushes_nothing() -> None:
+    """f rises with visible pixels alone; hidden ones beside them have no reason to move."""
+    x = torch.zeros(CLIP)
+    fixed = torch.zeros(CLIP, dtype=torch.bool)
+    fixed[..., :3] = True
+    revised, _ = revise(
+        lambda x: 5 * x[..., :3].flatten(1).sum(1), x, steps=2, delta=0.5, tau=0,
+        metric=metric(), fixed=fixed,
+    )  # fmt: skip
+    assert torch.equal(revised, x)
+
+
 def test_units_are_the_deviations_within_bounds() -> None:
     deviations = torch.tensor([[0.0, 0.01], [0.02, 9.0]])
     scale = units(deviations)
@@ -124,13 +136,12 @@ def test_contrast_and_brightness_make_no_difference(kind: str) -> None:
         (factor * x + bright, factor * mean + bright, factor * scale),
     ):
         f.metric.begin(m, s)
-        revised, _ = revise(
-            f, y, steps=3, delta=0.05, metric=f.metric, noise=torch.Generator().manual_seed(0)
-        )
+        revised, _ = revise(lambda x: 300 * f(x), y, steps=3, delta=1.0, tau=0, metric=f.metric)
         found.append((f(y).detach(), revised - y))
     (f_x, moved), (f_y, moved_y) = found
     torch.testing.assert_close(f_x, f_y, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(factor * moved, moved_y, rtol=1e-3, atol=1e-4)
-    assert moved.abs().mean() > 0.01
+    size = float(moved.abs().mean())
+    assert size > 0.003
+    torch.testing.assert_close(factor * moved, moved_y, rtol=0, atol=0.02 * factor * size)
     with torch.no_grad():
         torch.testing.assert_close(f.collapsed()(y), f(y), rtol=1e-3, atol=1e-3)

@@ -198,10 +198,10 @@ class Completer:
             y = surface(x, mask)
             if steps is None:
                 steps = ALONE * usual_steps(langevin)
-        # Several completions differ by their noise, so they have some even if training ended
-        # without.
+        # Several completions differ by their noise, so they have that of training even where
+        # samples have none.
         silent = usual_noise(langevin) == 0
-        tau = 1.0 if sample is not None and silent else None
+        tau = langevin.tau or 1.0 if sample is not None and silent else None
         return refine(
             self.f, paste(x, mask, y), langevin, noise=each_its_own(streams, x.device),
             steps=steps, tau=tau, step_scale=self.step_scale, fixed=~mask,

@@ -250,7 +250,7 @@ class ClipGenerator(nn.Module):
 
         Args:
             found: of the clips that are learnt from.
-            scale: (H, W), how strongly each pixel moves (:func:`coopnets.models.metric.relative`).
+            scale: (H, W), how strongly each pixel moves (:func:`coopnets.models.metric.units`).
         """
         for part in self.modules():
             if isinstance(part, Linear):
