@@ -1,7 +1,10 @@
 """Whatever a user gets wrong costs one line on stderr and a non-zero exit code."""
 
+import io
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,28 @@ def one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
 
 
 Errors = pytest.CaptureFixture[str]
+
+
+class Written(io.RawIOBase):
+    """An unbuffered stream that keeps what each write brought."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.writes.append(bytes(data))
+        return len(self.writes[-1])
+
+
+def test_a_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unbuffered, the lines of two processes would run into one another between two writes."""
+    raw = Written()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))  # type: ignore[arg-type]
+    assert main(["info", str(tmp_path / "none")]) == 1
+    assert len(raw.writes) == 1 and raw.writes[0].endswith(b"\n")
 
 
 def test_no_duration(array: Path, tmp_path: Path, capsys: Errors) -> None:

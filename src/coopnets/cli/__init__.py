@@ -55,20 +55,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             commands, prog="coopnets", description=ABOUT, args=arguments, use_underscores=False
         )
     except CoopNetsError as error:
-        print(f"coopnets: {error}", file=sys.stderr)
+        _say(f"coopnets: {error}")
         return 1
     except (MemoryError, torch.OutOfMemoryError):
-        print(OUT_OF_MEMORY, file=sys.stderr)
+        _say(OUT_OF_MEMORY)
         return 1
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        print(OUT_OF_MEMORY, file=sys.stderr)
+        _say(OUT_OF_MEMORY)
         return 1
     except BrokenPipeError:  # the reader of our output, head for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("coopnets: interrupted", file=sys.stderr)
+        _say("coopnets: interrupted")
         return 130
     return code
+
+
+def _say(line: str) -> None:
+    """One write of line and newline: what several processes say must not run into one another."""
+    sys.stderr.write(f"{line}\n")
