@@ -137,11 +137,14 @@ dynamic_texture = replace(
         clips="DEEP", latent=256, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
     langevin=replace(texture.langevin, damping=0.02, sample_tau=0.0, clamp=1.0, metric="data"),
-    generator_optimizer=OptimizerConfig(lr=0.0001),
+    generator_optimizer=OptimizerConfig(lr=0.0001, decay=0.9, decay_every=40, decay_floor=0.1),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
     batch_size=1,
     chains=1,
     teaching=1,
+    lead=0.0003,
+    slope_on="line",
+    slope_weight=2.0,
     data_noise=0.02,
     ema=0.995,
 )
