@@ -17,6 +17,7 @@ CONFIG = replace(
     CONFIG,
     descriptor=replace(CONFIG.descriptor, channels=(4, 4, 4, 4, 4)),
     generator=replace(CONFIG.generator, channels=(8, 8, 4, 4, 4), latent=48, states=8),
+    slope_on="ends",
 )
 
 
