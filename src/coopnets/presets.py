@@ -137,7 +137,7 @@ dynamic_texture = replace(
         clips="DEEP", latent=256, border="cut", channels=(128, 128, 64, 32, 16), activation="relu"
     ),
     langevin=replace(
-        texture.langevin, sample_steps=12, damping=0.02, sample_tau=0.0, clamp=1.0, metric="data"
+        texture.langevin, sample_steps=9, damping=0.02, sample_tau=0.0, clamp=1.0, metric="data"
     ),
     generator_optimizer=OptimizerConfig(lr=0.0001, decay=0.9, decay_every=40, decay_floor=0.1),
     descriptor_optimizer=replace(_SOON_SLOWER, decay_every=40),
@@ -152,7 +152,7 @@ dynamic_texture = replace(
 )
 """The networks of pictures with time in them, and most settings of textures. One clip at a
 time, and thin networks, make iterations many; the generator begins as a linear system. Sampling
-goes twice as far along f as training does (docs/video.md)."""
+goes half as far again along f as training does (docs/video.md)."""
 
 # --- The authors' own --------------------------------------------------------------------------
 
