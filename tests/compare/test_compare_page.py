@@ -147,6 +147,7 @@ def test_the_best_distance_is_marked_and_no_other(outcome: dict[str, Any], out: 
     text = (out / "compare.html").read_text()
     found = re.findall(r"<td class=best>([^<]*)</td>", text)
     scores = [row["record"]["scores"] for row in outcome["rows"]]
-    distance = min(s["FD (small)"] for s in scores)
-    assert len(found) == 2 and found[0] == f"{distance:.4g}"
-    assert found[1].startswith(f"{min(s['KID (small)'] for s in scores):.4g} ±")
+    distance = f"{min(s['FD (small)'] for s in scores):.4g}"
+    kernel = f"{min(s['KID (small)'] for s in scores):.4g} ±"
+    assert len(found) == 2  # in the order of the rows: another may be best by each
+    assert distance in found and any(cell.startswith(kernel) for cell in found)
