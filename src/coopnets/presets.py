@@ -150,7 +150,7 @@ dynamic_texture = replace(
     data_noise=0.02,
     ema=0.995,
 )
-"""The networks of pictures with time in them, and most settings of textures. One clip at a
+"""The networks of pictures with time in them, from the settings of textures on. One clip at a
 time, and thin networks, make iterations many; the generator begins as a linear system. Sampling
 goes half as far again along f as training does (docs/video.md)."""
 
