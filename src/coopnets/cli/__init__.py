@@ -13,6 +13,7 @@ from coopnets.cli.complete import complete
 from coopnets.cli.evaluate import evaluate
 from coopnets.cli.inspect import info, presets, report
 from coopnets.cli.make import interpolate, sample
+from coopnets.cli.say import say
 from coopnets.cli.train import train_command
 from coopnets.errors import CoopNetsError
 from coopnets.threads import keep_to_quota
@@ -55,25 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             commands, prog="coopnets", description=ABOUT, args=arguments, use_underscores=False
         )
     except CoopNetsError as error:
-        _say(f"coopnets: {error}")
+        say(f"coopnets: {error}")
         return 1
     except (MemoryError, torch.OutOfMemoryError):
-        _say(OUT_OF_MEMORY)
+        say(OUT_OF_MEMORY)
         return 1
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        _say(OUT_OF_MEMORY)
+        say(OUT_OF_MEMORY)
         return 1
     except BrokenPipeError:  # the reader of our output, head for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        _say("coopnets: interrupted")
+        say("coopnets: interrupted")
         return 130
     return code
-
-
-def _say(line: str) -> None:
-    """One write of line and newline: what several processes say must not run into one another."""
-    sys.stderr.write(f"{line}\n")

@@ -1,12 +1,12 @@
 """``coopnets complete``."""
 
 import json as json_module
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
+from coopnets.cli.say import say
 from coopnets.complete.latent import SIGMA, STARTS, STEPS
 from coopnets.errors import CoopNetsError
 from coopnets.model import CoopNets
@@ -124,7 +124,7 @@ def complete(
             completer, images,
             clip_masks(mask, c, start=start, seed=seed, invert=invert_mask), out, about,
             start=start, split=split, limit=limit, samples=samples, truth=truth,
-            device=model.device, say=_say,
+            device=model.device, say=say,
         )  # fmt: skip
         return _tell(out, completer.by, done, means, json)
     if start:
@@ -132,7 +132,7 @@ def complete(
     done, means = complete_pictures(
         completer, images, mask, out, about,
         invert=invert_mask, split=split, limit=limit, data_dir=data_dir, samples=samples,
-        truth=truth, seed=seed, batch_size=batch_size, device=model.device, say=_say,
+        truth=truth, seed=seed, batch_size=batch_size, device=model.device, say=say,
     )  # fmt: skip
     return _tell(out, completer.by, done, means, json)
 
@@ -162,7 +162,3 @@ def _last_line(means: dict[str, Any], done: int, out: Path) -> str:
         return f"completed {done} into {out}; there is no truth to compare with"
     error, psnr, ssim = (means[name]["mean"] for name in ("error", "psnr", "ssim"))
     return f"error {error:.4f}  PSNR {psnr:.3f} dB  SSIM {ssim:.4f}"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -1,12 +1,12 @@
 """``coopnets evaluate``."""
 
 import json as json_module
-import sys
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from coopnets.cli.say import say
 from coopnets.data import ImageData, open_images
 from coopnets.data.splits import canonical
 from coopnets.errors import CoopNetsError
@@ -93,13 +93,13 @@ def evaluate(
     judge = None
     if train is not None and classifier:
         test = real if limit is None else _open(model, data, split, None, data_dir)
-        judge = trained_judge(train, test, data_dir=data_dir, device=model.device, say=_say)
+        judge = trained_judge(train, test, data_dir=data_dir, device=model.device, say=say)
     yardstick = Yardstick(
         real=real, extractor=extractor, train=train if parzen else None, judge=judge
     )
     records = compute(
         model, yardstick, samples=samples, langevin_steps=langevin_steps, seed=seed,
-        batch_size=batch_size, say=_say,
+        batch_size=batch_size, say=say,
     )  # fmt: skip
     stored = append_records(folder, records) if folder.is_dir() else None
     if json:
@@ -116,12 +116,8 @@ def _open(
     config = model.config
     return open_images(
         data, size=config.size, channels=config.image_channels, crop=config.crop, split=split,
-        limit=limit, data_dir=data_dir, say=_say,
+        limit=limit, data_dir=data_dir, say=say,
     )  # fmt: skip
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _show(records: list[dict[str, Any]], stored: Path | None) -> None:
